@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// cancelGrace is how long a cancelled task may take to end: the agent gives
+// scripts 10 s between SIGTERM and SIGKILL.
+const cancelGrace = 15 * time.Second
+
+type taskState struct {
+	ID    string `json:"agent_task_id"`
+	State string `json:"state"`
+}
+
+// run sends a message that the agent works on in the background and waits for
+// its result. When ctx ends first, the agent is told to cancel; if it can, run
+// waits for the end and returns what came of it together with ctx's error.
+func (c *Client) run(ctx context.Context, method string, arguments ...any) (json.RawMessage, error) {
+	value, err := c.send(ctx, method, false, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	task, running := asRunningTask(value)
+	if !running {
+		return nil, &Error{method, fmt.Sprintf("agent's reply to %s names no task: %s", method, value)}
+	}
+	value, err = c.await(ctx, task.ID)
+	if ctx.Err() == nil || (err == nil && value != nil) {
+		return value, err
+	}
+	cause := context.Cause(ctx)
+	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
+	defer stop()
+	if err := c.CancelTask(grace, task.ID); err != nil {
+		return nil, fmt.Errorf("%s: %w (the agent could not cancel it: %w)", method, cause, err)
+	}
+	value, _ = c.await(grace, task.ID)
+	return value, fmt.Errorf("%s: cancelled: %w", method, cause)
+}
+
+// await polls a task until it is no longer running.
+func (c *Client) await(ctx context.Context, taskID string) (json.RawMessage, error) {
+	pause := c.options.PollInterval
+	for {
+		value, err := c.send(ctx, "get_task", true, taskID)
+		if err != nil {
+			return nil, err
+		}
+		if _, running := asRunningTask(value); !running {
+			return value, nil
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+		pause = min(pause+pause/4, 10*c.options.PollInterval)
+	}
+}
+
+func asRunningTask(value json.RawMessage) (taskState, bool) {
+	var t taskState
+	err := json.Unmarshal(value, &t)
+	return t, err == nil && t.ID != "" && t.State == "running"
+}
+
+// CancelTask asks the agent to cancel a task by its id. Errands and drains can
+// be cancelled; for the rest the agent answers an Error.
+func (c *Client) CancelTask(ctx context.Context, taskID string) error {
+	_, err := c.send(ctx, "cancel_task", true, taskID)
+	return err
+}
