@@ -88,26 +88,15 @@ CREATE TABLE releases (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	name TEXT NOT NULL,
 	version TEXT NOT NULL,
-	commit_hash TEXT NOT NULL,
-	uncommitted_changes INTEGER NOT NULL,
+	content TEXT NOT NULL,
 	UNIQUE (name, version)
-);
-CREATE TABLE release_jobs (
-	release TEXT NOT NULL, version TEXT NOT NULL, name TEXT NOT NULL,
-	fingerprint TEXT NOT NULL, digest TEXT NOT NULL, blob_id TEXT NOT NULL, spec TEXT NOT NULL,
-	PRIMARY KEY (release, version, name)
 );
 CREATE TABLE release_packages (
 	release TEXT NOT NULL, version TEXT NOT NULL, name TEXT NOT NULL,
-	fingerprint TEXT NOT NULL, digest TEXT NOT NULL, blob_id TEXT NOT NULL, dependencies TEXT NOT NULL,
+	fingerprint TEXT NOT NULL, content TEXT NOT NULL,
 	PRIMARY KEY (release, version, name)
 );
 CREATE INDEX release_packages_by_fingerprint ON release_packages (fingerprint);
-CREATE TABLE compiled_packages (
-	name TEXT NOT NULL, fingerprint TEXT NOT NULL, dependency_key TEXT NOT NULL,
-	stemcell_os TEXT NOT NULL, stemcell_version TEXT NOT NULL, blob_id TEXT NOT NULL, digest TEXT NOT NULL,
-	PRIMARY KEY (fingerprint, dependency_key, stemcell_os, stemcell_version)
-);
 CREATE TABLE stemcells (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	name TEXT NOT NULL, os TEXT NOT NULL, version TEXT NOT NULL,

@@ -31,18 +31,18 @@ func Errorf(code int, format string, args ...any) *Error {
 // parsers need not import this package.
 type coded interface {
 	error
-	DirectorCode() int
+	ErrorCode() int
 }
 
-// DirectorCode is the code under which the director's API shows the error.
-func (e *Error) DirectorCode() int { return e.Code }
+// ErrorCode is the code under which the director's API shows the error.
+func (e *Error) ErrorCode() int { return e.Code }
 
 // CodeOf finds the director's code of an error, CodeUnknown when it has
 // none.
 func CodeOf(err error) int {
 	var c coded
 	if errors.As(err, &c) {
-		return c.DirectorCode()
+		return c.ErrorCode()
 	}
 	return CodeUnknown
 }
