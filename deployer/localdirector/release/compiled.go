@@ -2,17 +2,27 @@ package release
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 )
 
 // CompiledCache is a folder of compiled packages. Several directors may use
-// one folder at once.
+// one folder at once: an entry is one file, which appears complete or not at
+// all, and says in its name what its content must be.
 type CompiledCache struct {
 	dir string
 	log *slog.Logger
 }
+
+const newPrefix = ".new-"
 
 // CompiledPackage is an entry of the cache.
 type CompiledPackage struct {
@@ -23,16 +33,101 @@ type CompiledPackage struct {
 
 // OpenCompiledCache opens or creates the cache in dir.
 func OpenCompiledCache(dir string, log *slog.Logger) (*CompiledCache, error) {
-	return nil, errors.ErrUnsupported
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create folder of compiled packages: %w", err)
+	}
+	c := &CompiledCache{dir: dir, log: log}
+	return c, c.sweep()
+}
+
+// sweep removes what a director that died in Put left behind. Another
+// director's Put that runs right now is younger.
+func (c *CompiledCache) sweep() error {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return fmt.Errorf("sweep folder of compiled packages: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), newPrefix) {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > time.Hour {
+			err = os.Remove(filepath.Join(c.dir, e.Name()))
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("sweep folder of compiled packages: %w", err)
+		}
+	}
+	return nil
 }
 
 // Get returns the package compiled under key (Release.CompiledKey). An entry
 // whose content does not match its digest is removed and reported as absent.
 func (c *CompiledCache) Get(ctx context.Context, key string) (CompiledPackage, bool, error) {
-	return CompiledPackage{}, false, errors.ErrUnsupported
+	if !blobName.MatchString(key) {
+		return CompiledPackage{}, false, fmt.Errorf("look up compiled package: %q is not a key", key)
+	}
+	// More than one: two directors compiled the package, and not to the same bytes. Either will do.
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return CompiledPackage{}, false, fmt.Errorf("look up compiled package: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), key+"-") {
+			continue
+		}
+		p, err := c.check(ctx, filepath.Join(c.dir, e.Name()))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return CompiledPackage{}, false, fmt.Errorf("look up compiled package: %w", err)
+		}
+		if p.Path != "" {
+			return p, true, nil
+		}
+	}
+	return CompiledPackage{}, false, nil
+}
+
+// check reads an entry to its end. A damaged one is removed and has no path.
+func (c *CompiledCache) check(ctx context.Context, path string) (CompiledPackage, error) {
+	got, err := sha256Of(ctx, path)
+	if err != nil {
+		return CompiledPackage{}, err
+	}
+	want := strings.TrimSuffix(path[strings.LastIndexByte(path, '-')+1:], ".tgz")
+	if got != want {
+		c.log.Warn("damaged compiled package dropped", "path", path)
+		return CompiledPackage{}, os.Remove(path)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return CompiledPackage{}, err
+	}
+	return CompiledPackage{Path: path, Digest: "sha256:" + got, Size: info.Size()}, nil
 }
 
 // Put stores a compiled package under key.
 func (c *CompiledCache) Put(ctx context.Context, key string, r io.Reader) (CompiledPackage, error) {
-	return CompiledPackage{}, errors.ErrUnsupported
+	if !blobName.MatchString(key) {
+		return CompiledPackage{}, fmt.Errorf("store compiled package: %q is not a key", key)
+	}
+	f, err := os.CreateTemp(c.dir, newPrefix+"*")
+	if err != nil {
+		return CompiledPackage{}, fmt.Errorf("store compiled package: %w", err)
+	}
+	defer os.Remove(f.Name())
+	sum := sha256.New()
+	size, err := io.Copy(io.MultiWriter(f, sum), &contextReader{ctx: ctx, r: r})
+	if err = errors.Join(err, f.Close()); err != nil {
+		return CompiledPackage{}, fmt.Errorf("store compiled package: %w", err)
+	}
+	digest := hex.EncodeToString(sum.Sum(nil))
+	path := filepath.Join(c.dir, key+"-"+digest+".tgz")
+	if err := moveDurably(f.Name(), path); err != nil {
+		return CompiledPackage{}, fmt.Errorf("store compiled package: %w", err)
+	}
+	return CompiledPackage{Path: path, Digest: "sha256:" + digest, Size: size}, nil
 }
