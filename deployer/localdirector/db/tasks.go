@@ -89,6 +89,21 @@ func (d *DB) Tasks(ctx context.Context, f TaskFilter) ([]Task, error) {
 	return list, nil
 }
 
+// OldTasks lists the finished tasks beyond the newest keep of each type.
+func (d *DB) OldTasks(ctx context.Context, keep int) ([]int64, error) {
+	list, err := all(ctx, d, func(s scanner) (int64, error) {
+		var id int64
+		err := s.Scan(&id)
+		return id, err
+	}, `SELECT id FROM (
+			SELECT id, row_number() OVER (PARTITION BY type ORDER BY id DESC) AS n FROM tasks WHERE finished_at IS NOT NULL
+		) WHERE n > ? ORDER BY id LIMIT 1000`, keep)
+	if err != nil {
+		return nil, fmt.Errorf("list old tasks: %w", err)
+	}
+	return list, nil
+}
+
 // DeleteTasks forgets tasks.
 func (d *DB) DeleteTasks(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {

@@ -1,13 +1,14 @@
 package task
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/db"
@@ -25,12 +26,21 @@ type Run struct {
 	ctx      context.Context
 	queue    *Queue
 	redactor *redactor
-	events   *output
-	debug    *output
-	cpi      *output
-	result   *output
+	out      *outputs
 	log      *slog.Logger
 	cpiLog   *slog.Logger
+
+	mu    sync.Mutex // guards the fields below and the order of events
+	steps map[*Stage]int
+	ends  []func()
+}
+
+func newRun(ctx context.Context, q *Queue, t db.Task, out *outputs) *Run {
+	r := &Run{task: t, ctx: ctx, queue: q, redactor: newRedactor(), out: out, steps: map[*Stage]int{}}
+	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+	r.log = slog.New(slog.NewTextHandler(maskedWriter{r.redactor, out.debug}, debug))
+	r.cpiLog = slog.New(slog.NewTextHandler(maskedWriter{r.redactor, out.cpi}, debug))
+	return r
 }
 
 // ID is the task's number.
@@ -51,10 +61,10 @@ func (r *Run) CPILog() *slog.Logger { return r.cpiLog }
 
 // Result is the task's result output: lines that a client parses
 // (`bosh instances`, `bosh run-errand`). It is not masked.
-func (r *Run) Result() io.Writer { return r.result }
+func (r *Run) Result() io.Writer { return r.out.result }
 
-// Redact masks these values in the task's event and debug output and in its
-// error from now on. Values of fewer than 4 bytes cannot be told from
+// Redact masks these values in the task's event, debug and cpi output and in
+// its error from now on. Values of fewer than 4 bytes cannot be told from
 // ordinary text and are left alone.
 func (r *Run) Redact(secrets ...string) { r.redactor.add(secrets...) }
 
@@ -82,16 +92,33 @@ func (r *Run) Event(ctx context.Context, e db.Event) (int64, error) {
 }
 
 // Lock takes a lock, for a deployment: Lock(ctx, "deployment", name). When
-// another task holds it, it waits up to the queue's LockTimeout and then fails with code
-// 100, naming that task. The lock is given back by unlock, and in any case
-// when the task ends.
+// another task holds it, it waits up to the queue's LockTimeout and then
+// fails with code 100, naming that task. unlock gives it back; the end of the
+// task does in any case.
 func (r *Run) Lock(ctx context.Context, kind string, resource ...string) (unlock func(), err error) {
 	return r.queue.locks.acquire(ctx, r, kind, resource)
 }
 
 func (r *Run) now() time.Time { return r.queue.now() }
 
-// describe turns what a task's function returned into what the API shows.
+// onEnd has f called when the task's function has returned.
+func (r *Run) onEnd(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends = append(r.ends, f)
+}
+
+func (r *Run) end() {
+	r.mu.Lock()
+	ends := r.ends
+	r.mu.Unlock()
+	for _, f := range ends {
+		f()
+	}
+}
+
+// describe turns what a task's function returned into what the API shows. An
+// error after the task was told to stop reads as the reason for stopping.
 func (r *Run) describe(err error) *Error {
 	if cause := context.Cause(r.ctx); cause != nil && (errors.Is(err, context.Canceled) || errors.Is(err, cause)) {
 		err = cause
@@ -101,12 +128,36 @@ func (r *Run) describe(err error) *Error {
 
 // writeEvent appends a line to the event output.
 func (r *Run) writeEvent(line any) {
-	text, err := json.Marshal(line)
-	if err != nil {
-		r.log.Error("encode an event", "error", err)
-		return
+	text, err := encodeJSON(line)
+	if err == nil {
+		_, err = io.WriteString(r.out.event, r.redactor.mask(text)+"\n")
 	}
-	if _, err := fmt.Fprintf(r.events, "%s\n", r.redactor.mask(string(text))); err != nil {
+	if err != nil {
 		r.log.Error("write an event", "error", err)
 	}
+}
+
+// errorLine is the last line of the event output of a task that failed.
+func errorLine(at time.Time, e *Error) (string, error) {
+	type failure struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+	}
+	text, err := encodeJSON(struct {
+		Time  int64   `json:"time"`
+		Error failure `json:"error"`
+	}{at.Unix(), failure{e.Code, e.Message}})
+	return text + "\n", err
+}
+
+// encodeJSON renders v on one line, without the escapes for HTML that the
+// director does not make either.
+func encodeJSON(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return "", err
+	}
+	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }

@@ -7,7 +7,6 @@ type Stage struct {
 	name  string
 	tags  []string
 	total int
-	next  int // guarded by run.events.mu
 }
 
 // Step is one entry of a stage: begun by Stage.Step, ended by Finished or
@@ -47,10 +46,10 @@ func (r *Run) Stage(name string, total int, tags ...string) *Stage {
 
 // Step begins the next step and writes its "started" line.
 func (s *Stage) Step(name string) *Step {
-	s.run.events.mu.Lock()
-	s.next++
-	step := &Step{stage: s, name: name, index: s.next}
-	s.run.events.mu.Unlock()
+	s.run.mu.Lock()
+	defer s.run.mu.Unlock()
+	s.run.steps[s]++
+	step := &Step{stage: s, name: name, index: s.run.steps[s]}
 	step.write("started", 0, nil)
 	return step
 }
