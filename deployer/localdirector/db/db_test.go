@@ -58,14 +58,23 @@ func TestDeploymentAndAllThatBelongsToIt(t *testing.T) {
 	if _, err := d.Deployment(ctx, "demo"); !errors.Is(err, db.ErrNotFound) {
 		t.Fatalf("absent deployment: got %v, want ErrNotFound", err)
 	}
-	dep, err := d.EnsureDeployment(ctx, "demo")
+	if created, err := d.EnsureDeployment(ctx, "demo", []int64{3}); err != nil || !created {
+		t.Fatalf("create: got %v, %v", created, err)
+	}
+	dep, err := d.Deployment(ctx, "demo")
 	check(t, err)
+	if dep.Manifest != "" || !reflect.DeepEqual(dep.CloudConfigIDs, []int64{3}) {
+		t.Errorf("new deployment: got %+v", dep)
+	}
 	dep.Manifest, dep.ResolvedManifest = "name: demo", "name: demo\nx: 1"
-	dep.CloudConfigIDs = []int64{3}
+	dep.CloudConfigIDs, dep.Links = []int64{3, 4}, json.RawMessage(`[1]`)
 	dep.Releases = []db.NameVersion{{Name: "hello", Version: "1.0.0"}}
 	dep.Stemcells = []db.NameVersion{{Name: "rig", Version: "1.1"}}
 	check(t, d.SaveDeployment(ctx, dep))
-	again, err := d.EnsureDeployment(ctx, "demo")
+	if created, err := d.EnsureDeployment(ctx, "demo", nil); err != nil || created {
+		t.Fatalf("create again: got %v, %v", created, err)
+	}
+	again, err := d.Deployment(ctx, "demo")
 	check(t, err)
 	if !reflect.DeepEqual(again, dep) {
 		t.Errorf("got %+v, want %+v", again, dep)
@@ -82,12 +91,22 @@ func TestDeploymentAndAllThatBelongsToIt(t *testing.T) {
 	if len(list) != 2 || list[0].ID != "i0" || list[0].VM != nil || !reflect.DeepEqual(list[1], inst) {
 		t.Errorf("instances: got %+v, want i0 without a VM and %+v", list, inst)
 	}
-	check(t, d.SetResurrectionPaused(ctx, "demo", "i1", true))
-	if got, err := d.Instance(ctx, "i1"); err != nil || !got.ResurrectionPaused {
-		t.Errorf("resurrection of i1: got %+v, %v", got, err)
+	check(t, d.SetResurrectionPaused(ctx, "i1", true))
+	check(t, d.SetIgnored(ctx, "i1", true))
+	check(t, d.PutInstance(ctx, inst)) // an older copy
+	if got, err := d.Instance(ctx, "i1"); err != nil || !got.ResurrectionPaused || !got.Ignore {
+		t.Errorf("flags of i1: got %+v, %v, want both set", got, err)
+	}
+	if err := d.SetIgnored(ctx, "absent", true); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("ignore an absent instance: got %v, want ErrNotFound", err)
 	}
 	check(t, d.PutDisk(ctx, db.Disk{CID: "d1", InstanceID: "i1", SizeMiB: 64, Active: true}))
 	check(t, d.PutDisk(ctx, db.Disk{CID: "d2", InstanceID: "i1", SizeMiB: 128}))
+	check(t, d.ReplaceActiveDisk(ctx, "d2", "d1"))
+	check(t, d.ReplaceActiveDisk(ctx, "d1", "d2"))
+	if disks, err := d.Disks(ctx, "i1"); err != nil || len(disks) != 2 || disks[0].CID != "d1" || !disks[0].Active || disks[1].Active {
+		t.Errorf("disks: got %+v, %v, want d1 active and d2 not", disks, err)
+	}
 	at := time.Unix(1795345200, 0).UTC()
 	check(t, d.OrphanDisk(ctx, "d2", at))
 	if err := d.OrphanDisk(ctx, "d2", at); !errors.Is(err, db.ErrNotFound) {

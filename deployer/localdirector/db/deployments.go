@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -21,16 +22,24 @@ type Deployment struct {
 	CloudConfigIDs []int64
 	Releases       []NameVersion
 	Stemcells      []NameVersion
+	// Links belongs to package operation: what the last successful deploy
+	// shares with other deployments.
+	Links json.RawMessage
 }
 
-// EnsureDeployment returns the deployment's row, creating an empty one when
-// there is none.
-func (d *DB) EnsureDeployment(ctx context.Context, name string) (Deployment, error) {
-	_, err := d.exec(ctx, `INSERT INTO deployments (name) VALUES (?) ON CONFLICT (name) DO NOTHING`, name)
+// EnsureDeployment stores a new deployment, without manifest, and says
+// whether it was new; an existing one is left as it is.
+func (d *DB) EnsureDeployment(ctx context.Context, name string, cloudConfigIDs []int64) (created bool, err error) {
+	ids, err := toJSON(cloudConfigIDs)
 	if err != nil {
-		return Deployment{}, fmt.Errorf("create deployment %s: %w", name, err)
+		return false, err
 	}
-	return d.Deployment(ctx, name)
+	res, err := d.exec(ctx, `INSERT INTO deployments (name, cloud_config_ids) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, ids)
+	if err != nil {
+		return false, fmt.Errorf("create deployment %s: %w", name, err)
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
 }
 
 // Deployment finds a deployment by its name. Faults: ErrNotFound.
@@ -54,13 +63,13 @@ func (d *DB) Deployments(ctx context.Context) ([]Deployment, error) {
 // SaveDeployment overwrites the row of an existing deployment. Faults:
 // ErrNotFound.
 func (d *DB) SaveDeployment(ctx context.Context, dep Deployment) error {
-	cols, err := jsonValues(dep.CloudConfigIDs, dep.Releases, dep.Stemcells)
+	cols, err := jsonValues(dep.CloudConfigIDs, dep.Releases, dep.Stemcells, dep.Links)
 	if err != nil {
 		return err
 	}
 	args := append([]any{dep.Manifest, dep.ResolvedManifest}, cols...)
 	err = d.execOne(ctx, `UPDATE deployments SET manifest = ?, resolved_manifest = ?, cloud_config_ids = ?,
-		releases = ?, stemcells = ? WHERE name = ?`, append(args, dep.Name)...)
+		releases = ?, stemcells = ?, links = ? WHERE name = ?`, append(args, dep.Name)...)
 	if err != nil {
 		return fmt.Errorf("save deployment %s: %w", dep.Name, err)
 	}
@@ -82,11 +91,11 @@ func (d *DB) DeleteDeployment(ctx context.Context, name string) error {
 	return nil
 }
 
-const deploymentColumns = `name, manifest, resolved_manifest, cloud_config_ids, releases, stemcells`
+const deploymentColumns = `name, manifest, resolved_manifest, cloud_config_ids, releases, stemcells, links`
 
 func scanDeployment(s scanner) (Deployment, error) {
 	var dep Deployment
 	err := s.Scan(&dep.Name, &dep.Manifest, &dep.ResolvedManifest, jsonColumn{&dep.CloudConfigIDs},
-		jsonColumn{&dep.Releases}, jsonColumn{&dep.Stemcells})
+		jsonColumn{&dep.Releases}, jsonColumn{&dep.Stemcells}, rawJSON{&dep.Links})
 	return dep, err
 }

@@ -67,6 +67,28 @@ func (d *DB) AllDisks(ctx context.Context) ([]Disk, error) {
 	return list, nil
 }
 
+// ReplaceActiveDisk makes one disk of an instance active and another, which
+// may be "", inactive, in one step. Faults: ErrNotFound.
+func (d *DB) ReplaceActiveDisk(ctx context.Context, newCID, oldCID string) error {
+	err := d.update(ctx, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE disks SET active = 0 WHERE cid = ?`, oldCID); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `UPDATE disks SET active = 1 WHERE cid = ?`, newCID)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(err, ErrNotFound)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("replace disk %s by %s: %w", oldCID, newCID, err)
+	}
+	return nil
+}
+
 // DeleteDisk forgets a disk; none is no fault.
 func (d *DB) DeleteDisk(ctx context.Context, cid string) error {
 	if _, err := d.exec(ctx, `DELETE FROM disks WHERE cid = ?`, cid); err != nil {

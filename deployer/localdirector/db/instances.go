@@ -55,7 +55,9 @@ type VM struct {
 }
 
 // PutInstance creates or overwrites the instance with its ID. Its deployment
-// must exist.
+// must exist. Ignore and ResurrectionPaused, which operators set at any time,
+// are stored for a new instance only: an operation that holds an older copy of
+// the row does not undo them.
 func (d *DB) PutInstance(ctx context.Context, i Instance) error {
 	vm := i.VM
 	if vm == nil {
@@ -69,7 +71,6 @@ func (d *DB) PutInstance(ctx context.Context, i Instance) error {
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 		ON CONFLICT (id) DO UPDATE SET "group" = excluded."group", idx = excluded.idx, az = excluded.az,
 			state = excluded.state, lifecycle = excluded.lifecycle, bootstrap = excluded.bootstrap,
-			ignored = excluded.ignored, resurrection_paused = excluded.resurrection_paused,
 			update_completed = excluded.update_completed, ips = excluded.ips, networks = excluded.networks,
 			spec = excluded.spec, vm_cid = excluded.vm_cid, agent_id = excluded.agent_id,
 			vm_created_at = excluded.vm_created_at, stemcell_name = excluded.stemcell_name,
@@ -84,14 +85,18 @@ func (d *DB) PutInstance(ctx context.Context, i Instance) error {
 	return nil
 }
 
-// SetResurrectionPaused sets the flag of one instance, or of every instance
-// of the deployment when id is empty, without touching what a running
-// operation may be writing.
-func (d *DB) SetResurrectionPaused(ctx context.Context, deployment, id string, paused bool) error {
-	_, err := d.exec(ctx, `UPDATE instances SET resurrection_paused = ? WHERE deployment = ? AND (id = ? OR ? = '')`,
-		paused, deployment, id, id)
-	if err != nil {
-		return fmt.Errorf("set resurrection of deployment %s: %w", deployment, err)
+// SetResurrectionPaused sets the flag of one instance. Faults: ErrNotFound.
+func (d *DB) SetResurrectionPaused(ctx context.Context, id string, paused bool) error {
+	if err := d.execOne(ctx, `UPDATE instances SET resurrection_paused = ? WHERE id = ?`, paused, id); err != nil {
+		return fmt.Errorf("set resurrection of instance %s: %w", id, err)
+	}
+	return nil
+}
+
+// SetIgnored sets the flag of one instance. Faults: ErrNotFound.
+func (d *DB) SetIgnored(ctx context.Context, id string, ignored bool) error {
+	if err := d.execOne(ctx, `UPDATE instances SET ignored = ? WHERE id = ?`, ignored, id); err != nil {
+		return fmt.Errorf("set ignore of instance %s: %w", id, err)
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ CREATE TABLE deployments (
 	resolved_manifest TEXT NOT NULL DEFAULT '',
 	cloud_config_ids TEXT NOT NULL DEFAULT '[]',
 	releases TEXT NOT NULL DEFAULT '[]',
-	stemcells TEXT NOT NULL DEFAULT '[]'
+	stemcells TEXT NOT NULL DEFAULT '[]',
+	links TEXT NOT NULL DEFAULT 'null'
 );
 CREATE TABLE instances (
 	id TEXT PRIMARY KEY,
