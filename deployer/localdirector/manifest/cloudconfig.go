@@ -1,27 +1,19 @@
 package manifest
 
-import "net/netip"
+import (
+	"slices"
+	"strings"
+)
 
 // CloudConfig is a checked cloud config.
 type CloudConfig struct {
 	AZs          []AZ
 	VMTypes      []VMType
-	VMExtensions []VMType // same shape: a name and cloud properties to merge
+	VMExtensions []VMType
 	DiskTypes    []DiskType
 	Networks     []Network
 	Compilation  Compilation
 }
-
-// ParseCloudConfig checks a cloud config's tree as one whole.
-func ParseCloudConfig(tree map[string]any) (*CloudConfig, error) { return nil, errNotYet }
-
-// ReadConfig parses the YAML of any config (cloud, runtime, …) without
-// checking what it says. Faults: 440011.
-func ReadConfig(text []byte) (map[string]any, error) { return nil, errNotYet }
-
-// MergeConfigs joins several cloud configs, as the director joins configs of
-// different names: lists are joined, `compilation` may be given once.
-func MergeConfigs(trees ...map[string]any) (map[string]any, error) { return nil, errNotYet }
 
 // AZ is an availability zone.
 type AZ struct {
@@ -29,7 +21,7 @@ type AZ struct {
 	CloudProperties map[string]any
 }
 
-// VMType is a vm_type or a vm_extension.
+// VMType is a vm_type or a vm_extension: a name for cloud properties.
 type VMType struct {
 	Name            string
 	CloudProperties map[string]any
@@ -42,51 +34,150 @@ type DiskType struct {
 	CloudProperties map[string]any
 }
 
-// CloudProperties are those a VM of the local director understands.
-type CloudProperties struct {
-	MemoryMiB        int     // "memory"
-	CPUs             float64 // "cpu", cores
-	EphemeralDiskMiB int     // "ephemeral_disk"
+// ParseCloudConfig checks a cloud config, whole as MergeConfigs makes it.
+func ParseCloudConfig(d *Document) (*CloudConfig, error) {
+	r := read(d.root)
+	c := &CloudConfig{}
+	for _, part := range []func(*reader) error{
+		c.parseAZs, c.parseNetworks, c.parseVMTypes, c.parseVMExtensions, c.parseDiskTypes, c.parseCompilation,
+	} {
+		if err := part(r); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.checkVMTypes()
 }
 
-// Network of the cloud config. Only manual networks exist on one machine.
-type Network struct {
-	Name    string
-	Subnets []Subnet
+// cloudLists are the lists that several cloud configs may each add to.
+var cloudLists = []string{"azs", "vm_types", "disk_types", "networks", "vm_extensions"}
+
+// MergeConfigs joins the cloud configs of different names into one: lists are
+// joined, `compilation` may be given once. None at all make an empty one.
+func MergeConfigs(configs ...*Document) (*Document, error) {
+	out := newHash(len(cloudLists) + 1)
+	for _, c := range configs {
+		if len(c.root.keys) == 0 {
+			continue
+		}
+		r := read(c.root)
+		for _, key := range cloudLists {
+			have, _ := out.get(key)
+			list, _ := have.([]any)
+			out.set(key, slices.Concat([]any{}, list, r.listOr(key)))
+		}
+		compilation := r.hashOr("compilation")
+		if r.err != nil {
+			return nil, r.err
+		}
+		if compilation == nil {
+			continue
+		}
+		if out.has("compilation") {
+			return nil, faultf(CodeCloudConfigMerge, "Cloud config 'compilation' key cannot be defined in multiple cloud configs.")
+		}
+		out.set("compilation", compilation)
+	}
+	return &Document{root: out}, nil
 }
 
-// Subnet of a manual network.
-type Subnet struct {
-	Range    netip.Prefix
-	Gateway  netip.Addr
-	DNS      []netip.Addr
-	AZs      []string // empty: for instances without an az
-	Static   []IPRange
-	Reserved []IPRange
+func (c *CloudConfig) parseAZs(root *reader) error {
+	for _, spec := range root.listOr("azs") {
+		r := read(spec)
+		az := AZ{Name: r.str("name"), CloudProperties: plainMap(r.hashOr("cloud_properties"))}
+		r.strOr("cpi", "")
+		if r.err != nil {
+			return r.err
+		}
+		if _, taken := c.AZ(az.Name); taken {
+			return faultf(CodeDuplicateAZName, "Duplicate az name '%s'", az.Name)
+		}
+		c.AZs = append(c.AZs, az)
+	}
+	return root.err
 }
 
-// IPRange is an inclusive range of addresses.
-type IPRange struct{ First, Last netip.Addr }
+func (c *CloudConfig) parseVMTypes(root *reader) (err error) {
+	c.VMTypes, err = parseVMTypes(root, "vm_types", CodeDuplicateVMTypeName, "Duplicate vm type name '%s'")
+	return err
+}
 
-// Compilation says how packages are compiled.
-type Compilation struct {
-	Workers             int
-	Network             string
-	AZ                  string
-	VMType              string
-	VM                  CloudProperties
-	VMExtensions        []string
-	ReuseCompilationVMs bool
-	OrphanWorkers       bool
-	Env                 map[string]any
+func (c *CloudConfig) parseVMExtensions(root *reader) (err error) {
+	c.VMExtensions, err = parseVMTypes(root, "vm_extensions", CodeDuplicateVMExtensionName, "Duplicate vm extension name '%s'")
+	return err
+}
+
+func parseVMTypes(root *reader, key string, duplicateCode int, duplicate string) ([]VMType, error) {
+	var out []VMType
+	for _, spec := range root.listOr(key) {
+		r := read(spec)
+		t := VMType{Name: r.str("name"), CloudProperties: plainMap(r.hashOr("cloud_properties"))}
+		if r.err != nil {
+			return nil, r.err
+		}
+		if slices.ContainsFunc(out, func(o VMType) bool { return o.Name == t.Name }) {
+			return nil, faultf(duplicateCode, duplicate, t.Name)
+		}
+		out = append(out, t)
+	}
+	return out, root.err
+}
+
+func (c *CloudConfig) parseDiskTypes(root *reader) error {
+	for _, spec := range root.listOr("disk_types") {
+		r := read(spec)
+		t := DiskType{Name: r.str("name"), SizeMiB: r.integer("disk_size"), CloudProperties: plainMap(r.hashOr("cloud_properties"))}
+		if r.err != nil {
+			return r.err
+		}
+		if t.SizeMiB < 0 {
+			return faultf(CodeDiskTypeInvalidDiskSize, "Disk types '%s' references an invalid persistent disk size '%d'", t.Name, t.SizeMiB)
+		}
+		if _, taken := c.DiskType(t.Name); taken {
+			return faultf(CodeDuplicateDiskTypeName, "Duplicate disk type name '%s'", t.Name)
+		}
+		c.DiskTypes = append(c.DiskTypes, t)
+	}
+	return root.err
+}
+
+// AZ returns the availability zone of that name.
+func (c *CloudConfig) AZ(name string) (*AZ, bool) {
+	return find(c.AZs, func(az *AZ) bool { return az.Name == name })
+}
+
+// VMType returns the vm_type of that name.
+func (c *CloudConfig) VMType(name string) (*VMType, bool) {
+	return find(c.VMTypes, func(t *VMType) bool { return t.Name == name })
+}
+
+// VMExtension returns the vm_extension of that name.
+func (c *CloudConfig) VMExtension(name string) (*VMType, bool) {
+	return find(c.VMExtensions, func(t *VMType) bool { return t.Name == name })
+}
+
+// DiskType returns the disk_type of that name.
+func (c *CloudConfig) DiskType(name string) (*DiskType, bool) {
+	return find(c.DiskTypes, func(t *DiskType) bool { return t.Name == name })
 }
 
 // Network returns the network of that name.
 func (c *CloudConfig) Network(name string) (*Network, bool) {
-	for i := range c.Networks {
-		if c.Networks[i].Name == name {
-			return &c.Networks[i], true
+	return find(c.Networks, func(n *Network) bool { return n.Name == name })
+}
+
+func find[T any](list []T, is func(*T) bool) (*T, bool) {
+	for i := range list {
+		if is(&list[i]) {
+			return &list[i], true
 		}
 	}
 	return nil, false
+}
+
+func names[T any](list []T, name func(*T) string) string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = name(&list[i])
+	}
+	return strings.Join(out, ", ")
 }

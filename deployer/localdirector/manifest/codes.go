@@ -2,6 +2,8 @@ package manifest
 
 // The director's error codes, named as the director names them.
 const (
+	CodeUnknown = 100 // faults that the director has no code for
+
 	CodeReleaseNotFound        = 30005
 	CodeReleaseVersionNotFound = 30006
 
@@ -17,14 +19,16 @@ const (
 
 	CodeJobNotFound = 70009
 
-	CodeCompilationUnknownNetwork    = 120001
-	CodeCompilationInvalidAZ         = 120002
-	CodeCompilationInvalidVMType     = 120003
-	CodeCompilationInvalidExtension  = 120005
-	CodeReservationAlreadyInUse      = 130008
-	CodeReservationNotEnoughCapacity = 130011
-	CodeReservationOutsideSubnet     = 130012
-	CodeReservationReserved          = 130013
+	CodeCompilationUnknownNetwork     = 120001
+	CodeCompilationInvalidAZ          = 120002
+	CodeCompilationInvalidVMType      = 120003
+	CodeCompilationInvalidExtension   = 120005
+	CodeCompilationBadVMConfiguration = 120007
+	CodeReservationError              = 130010
+	CodeReservationAlreadyInUse       = 130008
+	CodeReservationNotEnoughCapacity  = 130011
+	CodeReservationOutsideSubnet      = 130012
+	CodeReservationReserved           = 130013
 
 	CodeGroupUnknownRelease        = 140002
 	CodeGroupUnknownVMType         = 140004
@@ -39,6 +43,7 @@ const (
 	CodeJobMissingAZs              = 140017
 	CodeJobUnknownAZ               = 140018
 	CodeGroupBadVMConfiguration    = 140022
+	CodeReleaseMissingJob          = 140029
 	CodeV1DeprecatedJob            = 140023
 	CodeV1DeprecatedTemplate       = 140024
 	CodeV1DeprecatedResourcePool   = 140025
@@ -78,19 +83,30 @@ const (
 	CodeDuplicateDiskTypeName        = 190013
 	CodeDeploymentInvalidLink        = 190016
 	CodeDuplicateAZName              = 190017
+	CodeDeploymentInvalidProperty    = 190014
+	CodeIgnoredInstancesModification = 190020
+	CodeIgnoredInstancesDeletion     = 190021
 	CodeInvalidMigratedFromJob       = 190018
 	CodeInvalidResourceSpecification = 190019
 	CodeDuplicateVariableName        = 190022
 
 	CodeDiskTypeInvalidDiskSize = 200001
+	CodeIncompatibleFeatures    = 210001
 	CodeDNSInvalidCanonicalName = 420001
 	CodeBadManifest             = 440001
 	CodeBadConfig               = 440011
 
+	CodeAddonReleaseNotListed         = 530002
+	CodeAddonIncompleteJobFilter      = 530004
+	CodeAddonIncompleteStemcellFilter = 530005
+	CodeAddonDeploymentFilter         = 530006
+
 	CodeVariableNotFound         = 540001
 	CodeVariableNameSyntax       = 540004
 	CodeVariableGenerationFailed = 540005
+	CodeVariablePlacement        = 540007
 
 	CodeVariablesInvalidFormat = 560000
 	CodeFeaturesInvalidFormat  = 560001
+	CodeCloudConfigMerge       = 570000
 )

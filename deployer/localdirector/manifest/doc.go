@@ -3,17 +3,25 @@
 // deployment. It does no IO, knows no VM and no database, and so all of it can
 // be tested by tables.
 //
-// A deploy walks through it in this order:
+// At the door, and for the answers that need no task:
 //
-//	doc, err := manifest.Read(text)                    // at the door: YAML, a hash, with a name
-//	vars, err := doc.Variables()                       // variables.Ensure generates their values
-//	tree, err := variables.Interpolate(doc.Tree(), …)  // ((placeholders)) are gone
-//	m, err := manifest.Parse(tree, cloud)              // everything is checked here
-//	err = m.Resolve(available)                         // "latest" becomes a version
-//	plan, err := manifest.Plan(m, cloud, …)            // instances, availability zones, addresses
-//	links, err := manifest.Links(m, plan, …)           // what jobs are told about each other
-//	spec := manifest.InstanceSpec(…)                   // what templates see as `spec`
+//	doc, err := manifest.Read(text)              // YAML, a hash, with a name
+//	conf, err := manifest.ReadConfig(text)       // YAML, a hash
+//	lines, err := manifest.DiffDeployments(…)    // /deployments/NAME/diff
+//	lines := manifest.DiffConfigs(…)             // /configs/diff
 //
-// Faults are *Error and carry the code and the words of the BOSH director.
-// Faults never quote values of properties or env: those may be secrets.
+// A deploy goes on with:
+//
+//	merged, err := manifest.MergeConfigs(confs...)
+//	cloud, err := manifest.ParseCloudConfig(merged)
+//	vars, err := doc.Variables()                 // for variables.Ensure
+//	filled, err := variables.Interpolate(…, doc) // ((placeholders)) are gone
+//	m, err := manifest.Parse(filled.Document, cloud, available, options)
+//	plan, err := manifest.Plan(…)                // instances, availability zones, addresses
+//	links, err := manifest.Links(…)              // what jobs are told about each other
+//	spec := manifest.InstanceSpec(…)             // what templates see as `spec`
+//
+// Faults are *Error and carry the code and the words of the BOSH director. They
+// quote objects, but never a value that came from a variable nor one below
+// properties, env or options: those may be secrets.
 package manifest

@@ -1,30 +1,178 @@
 package manifest
 
-// Document is a deployment manifest read as YAML: a hash with a name, nothing
-// else checked, its ((placeholders)) as they were written.
-type Document struct {
-	name string
-	tree map[string]any
-}
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Document is a YAML hash as it was written: nothing is checked but that, and
+// ((placeholders)) are still in it. Documents do not change; Replace makes new ones.
+type Document struct{ root *hash }
 
 // Read parses the text of a deployment manifest. Its faults are those that the
-// director's HTTP API answers at once: broken YAML, not a hash, empty, no name.
-func Read(text []byte) (*Document, error) { return nil, errNotYet }
+// director's HTTP API answers at once: broken YAML, not a hash, empty (440001)
+// or without a name (40001).
+func Read(text []byte) (*Document, error) {
+	if len(text) == 0 {
+		return nil, faultf(CodeBadManifest, "Manifest should not be empty")
+	}
+	v, err := parseYAML(text)
+	if err != nil {
+		return nil, faultf(CodeBadManifest, "Incorrect YAML structure of the uploaded manifest: #<Psych::SyntaxError: %s>", err)
+	}
+	root, ok := v.(*hash)
+	if !ok {
+		return nil, faultf(CodeBadManifest, "Manifest should be a hash")
+	}
+	if !root.has("name") {
+		return nil, faultf(CodeValidationMissingField, "Deployment manifest must have a 'name' key")
+	}
+	d := &Document{root: root}
+	r := read(root)
+	if r.str("name"); r.err != nil {
+		return nil, r.err
+	}
+	return d, nil
+}
 
-// Name of the deployment.
-func (d *Document) Name() string { return d.name }
+// ReadConfig parses the text of a config: cloud, runtime or any other. Its
+// faults are those of the director's /configs (440011).
+func ReadConfig(text []byte) (*Document, error) {
+	v, err := parseYAML(text)
+	if err != nil {
+		return nil, faultf(CodeBadConfig, "Config must be valid YAML: %s", err)
+	}
+	root, ok := v.(*hash)
+	if !ok {
+		return nil, faultf(CodeBadConfig, "YAML hash expected")
+	}
+	return &Document{root: root}, nil
+}
 
-// Tree is the manifest as data: map[string]any, []any, string, int, float64,
-// bool and nil. It is a copy the caller may change.
-func (d *Document) Tree() map[string]any { return d.tree }
+// DocumentOf makes a document of data, its keys sorted.
+func DocumentOf(tree map[string]any) *Document { return &Document{root: ordered(tree).(*hash)} }
 
-// Variables are the checked definitions of the `variables` section.
-func (d *Document) Variables() ([]Variable, error) { return nil, errNotYet }
+// Name is that of the deployment; "" for configs.
+func (d *Document) Name() string {
+	r := read(d.root)
+	return r.strOr("name", "")
+}
 
-// Variable is one entry of `variables`.
-type Variable struct {
-	Name       string         // as written: relative to the deployment, or absolute with a leading /
-	Type       string         // password, certificate, rsa, ssh
-	UpdateMode string         // "no-overwrite" (default), "overwrite" or "converge"
-	Options    map[string]any // the generator's
+// Tree is the document as data of the caller's own: map[string]any, []any,
+// string, int, Float, bool and nil.
+func (d *Document) Tree() map[string]any { return plainMap(d.root) }
+
+// YAML renders the document as the director stores and shows configs.
+func (d *Document) YAML() []byte { return append([]byte("---\n"), joinLines(yamlLines(d.root))...) }
+
+// Replace returns a copy in which every string, keys included, went through
+// replace. It is told whether the string is a key; values that it changes never
+// show up in faults. Its first error ends the walk.
+func (d *Document) Replace(replace func(text string, key bool) (any, error)) (*Document, error) {
+	v, err := replaceStrings(d.root, replace)
+	if err != nil {
+		return nil, err
+	}
+	return &Document{root: v.(*hash)}, nil
+}
+
+func replaceStrings(v any, replace func(string, bool) (any, error)) (any, error) {
+	switch v := v.(type) {
+	case *hash:
+		out := newHash(len(v.keys))
+		for _, k := range v.keys {
+			key, err := replaceKey(k, replace)
+			if err != nil {
+				return nil, err
+			}
+			value, err := replaceStrings(v.values[k], replace)
+			if err != nil {
+				return nil, err
+			}
+			out.set(key, value)
+		}
+		return out, nil
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			value, err := replaceStrings(e, replace)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = value
+		}
+		return out, nil
+	case string:
+		value, err := replace(v, false)
+		if err != nil {
+			return nil, err
+		}
+		if s, ok := value.(string); ok && s == v {
+			return v, nil
+		}
+		return seal(ordered(value)), nil
+	default:
+		return v, nil
+	}
+}
+
+// seal marks all scalars of a value as interpolated.
+func seal(v any) any {
+	switch v := v.(type) {
+	case *hash:
+		out := newHash(len(v.keys))
+		for _, k := range v.keys {
+			out.set(k, seal(v.values[k]))
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = seal(e)
+		}
+		return out
+	default:
+		return interpolated{v}
+	}
+}
+
+func replaceKey(k string, replace func(string, bool) (any, error)) (string, error) {
+	value, err := replace(k, true)
+	if err != nil {
+		return "", err
+	}
+	s, ok := value.(string)
+	if !ok {
+		return "", fmt.Errorf("replace key '%s': the value is no string", k)
+	}
+	return s, nil
+}
+
+// ordered brings data from outside (a variable's value) into our form.
+func ordered(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := newHash(len(v))
+		for _, k := range sortedKeys(v) {
+			out.set(k, ordered(v[k]))
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = ordered(e)
+		}
+		return out
+	case float64:
+		if v == float64(int(v)) {
+			return int(v)
+		}
+		return Float(v)
+	case json.Number:
+		return resolveScalar(v.String())
+	case int64:
+		return int(v)
+	default:
+		return v
+	}
 }

@@ -1,14 +1,13 @@
 package manifest
 
 import (
-	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 )
 
-var errNotYet = errors.New("not implemented")
-
-// Manifest is a checked deployment manifest.
+// Manifest is a checked deployment manifest, its versions resolved.
 type Manifest struct {
 	Name           string
 	Releases       []Release
@@ -20,71 +19,61 @@ type Manifest struct {
 	Features       Features
 }
 
-// Parse checks a manifest tree, with its placeholders already replaced,
-// against the cloud config and itself. Addons are merged into the groups that
-// they include.
-func Parse(tree map[string]any, cloud *CloudConfig) (*Manifest, error) { return nil, errNotYet }
-
 // Group returns the instance group of that name.
 func (m *Manifest) Group(name string) (*InstanceGroup, bool) {
-	for i := range m.InstanceGroups {
-		if m.InstanceGroups[i].Name == name {
-			return &m.InstanceGroups[i], true
-		}
-	}
-	return nil, false
+	return find(m.InstanceGroups, func(g *InstanceGroup) bool { return g.Name == name })
 }
 
 // Stemcell returns the stemcell with that alias.
 func (m *Manifest) Stemcell(alias string) (*Stemcell, bool) {
-	for i := range m.Stemcells {
-		if m.Stemcells[i].Alias == alias {
-			return &m.Stemcells[i], true
-		}
-	}
-	return nil, false
+	return find(m.Stemcells, func(s *Stemcell) bool { return s.Alias == alias })
+}
+
+// Release returns the release of that name.
+func (m *Manifest) Release(name string) (*Release, bool) {
+	return find(m.Releases, func(r *Release) bool { return r.Name == name })
 }
 
 // Release is one entry of `releases`.
-type Release struct {
-	Name    string
-	Version string // "latest" and "1.latest" until Resolve
-	URL     string // given by manifests that let the CLI upload; the director ignores it
-	SHA1    string
+type Release struct{ Name, Version string }
+
+// Stemcell is one entry of `stemcells`: which uploaded one the alias means.
+type Stemcell struct{ Alias, Name, OS, Version string }
+
+// Variable is one entry of `variables`.
+type Variable struct {
+	Name       string         // as written: relative to the deployment, or absolute with a leading /
+	Type       string         // password, certificate, rsa, ssh
+	UpdateMode string         // "no-overwrite", "overwrite" or "converge"
+	Options    map[string]any // the generator's
 }
 
-// Stemcell is one entry of `stemcells`.
-type Stemcell struct {
-	Alias   string
-	Name    string // name or OS, or both after Resolve
-	OS      string
-	Version string
-}
-
-// Features of the deployment that change what the director does.
+// Features of a deployment. Those that concern DNS names are accepted, but the
+// local director always hands out addresses.
 type Features struct {
+	UseDNSAddresses      bool
 	UseShortDNSAddresses bool
 	UseLinkDNSNames      bool
 	RandomizeAZPlacement bool
+	ConvergeVariables    bool
 }
 
-// Amount is a number or a percentage of a group's size.
+// Amount is a number of instances or a percentage of a group's.
 type Amount struct {
 	Number  int
 	Percent bool
 }
 
-// Of resolves the amount for a group of that size. A percentage is rounded
-// down but never below one, as the director does for max_in_flight.
+// Of resolves the amount for a group of that size; percentages round down.
 func (a Amount) Of(size int) int {
 	if !a.Percent {
 		return a.Number
 	}
-	return max(1, size*a.Number/100)
+	return min(a.Number*size/100, size)
 }
 
-// WatchTime is how long the director waits for an instance to run: it looks
-// for the first time after Min and gives up after Max.
+// WatchTime is how long an instance may take to run: Min passes before the
+// director looks for the first time, after Max it gives up.
 type WatchTime struct{ Min, Max time.Duration }
 
 // Update says how instances are updated.
@@ -97,30 +86,48 @@ type Update struct {
 	VMStrategy      string // "delete-create" or "create-swap-delete"
 }
 
-// InstanceGroup is one entry of `instance_groups`, its references resolved.
+// CanariesOf is how many of a group's instances are updated first, one failure
+// of which ends the update.
+func (u Update) CanariesOf(size int) int { return u.Canaries.Of(size) }
+
+// MaxInFlightOf is how many instances are updated at once: at least one.
+func (u Update) MaxInFlightOf(size int) int { return max(1, u.MaxInFlight.Of(size)) }
+
+// InstanceGroup is one entry of `instance_groups`; all it refers to exists.
 type InstanceGroup struct {
 	Name           string
 	Instances      int
 	Lifecycle      string // "service" or "errand"
 	AZs            []string
 	Jobs           []Job
-	Stemcell       string // alias
-	VMType         string
+	Stemcell       string           // alias
+	VMType         string           // "" with VMResources
+	VMResources    *CloudProperties // asked for instead of a vm_type
 	VMExtensions   []string
-	VM             CloudProperties // merged from az, type and extensions are not: see CloudProperties
 	PersistentDisk *PersistentDisk // nil for none
 	Networks       []GroupNetwork
-	Update         Update // the deployment's with the group's override
+	Update         Update // the deployment's with the group's overrides
 	Env            map[string]any
 	MigratedFrom   []MigratedFrom
+	Tags           map[string]string
 }
 
-// Errand tells whether instances of the group run only while an errand does.
-func (g *InstanceGroup) Errand() bool { return g.Lifecycle == "errand" }
+// Errand tells whether the group's instances run only while an errand does.
+func (g *InstanceGroup) Errand() bool { return g.Lifecycle == lifecycleErrand }
+
+const (
+	lifecycleService = "service"
+	lifecycleErrand  = "errand"
+)
+
+// Job returns the group's job of that name.
+func (g *InstanceGroup) Job(name string) (*Job, bool) {
+	return find(g.Jobs, func(j *Job) bool { return j.Name == name })
+}
 
 // PersistentDisk of every instance of a group.
 type PersistentDisk struct {
-	Type            string // name of the disk type, or "" when given by size
+	Type            string // name of the disk type, "" when given by size
 	SizeMiB         int
 	CloudProperties map[string]any
 }
@@ -128,9 +135,11 @@ type PersistentDisk struct {
 // GroupNetwork is a network of a group.
 type GroupNetwork struct {
 	Name      string
-	StaticIPs []netip.Addr // in the manifest's order, empty for dynamic addresses
-	Default   []string     // of "dns", "gateway", "addressable"; never ambiguous after Parse
+	StaticIPs []netip.Addr // in the manifest's order; none for addresses that the director chooses
+	Default   []string     // of "addressable", "dns", "gateway": what this network is the default for
 }
+
+func (n *GroupNetwork) static() bool { return len(n.StaticIPs) > 0 }
 
 // MigratedFrom names a group whose instances become this group's.
 type MigratedFrom struct{ Name, AZ string }
@@ -139,28 +148,31 @@ type MigratedFrom struct{ Name, AZ string }
 type Job struct {
 	Name       string
 	Release    string
-	Properties map[string]any // as given, without the spec's defaults
-	Provides   map[string]ProvideSpec
-	Consumes   map[string]ConsumeSpec
+	Properties map[string]any // as given, without the job's defaults
+	Provides   map[string]Provide
+	Consumes   map[string]Consume
+	Custom     []release.ProvidedLink // custom_provider_definitions
 }
 
-// ProvideSpec is what a manifest says of a link that a job provides.
-type ProvideSpec struct {
-	Nil     bool   // the job does not provide it here
-	As      string // alias for `from`
-	Shared  bool   // other deployments may consume it
-	Aliases []any  // accepted for DNS aliases; not used locally
+// Provide is what a manifest says of a link that a job provides.
+type Provide struct {
+	Nil    bool   // nobody may consume it
+	As     string // the name that consumers ask for, "" for the link's own
+	Shared bool   // other deployments may consume it
 }
 
-// ConsumeSpec is what a manifest says of a link that a job consumes.
-type ConsumeSpec struct {
-	Nil         bool   // the job gets no link
-	From        string // name or alias of the provider
-	Deployment  string // of another deployment's shared provider
-	Network     string // whose addresses to use
-	IPAddresses *bool
-	Instances   []map[string]any // a manual link: everything is given
-	Properties  map[string]any   // of a manual link
-	Address     string           // of a manual link
-	Manual      bool
+// Consume is what a manifest says of a link that a job consumes.
+type Consume struct {
+	Nil        bool        // the job gets no link
+	From       string      // name of the provider's link, "" for the link's own
+	Deployment string      // whose shared link to take
+	Network    string      // whose addresses to take
+	Manual     *ManualLink // everything is given
+}
+
+// ManualLink is a link whose content the manifest gives.
+type ManualLink struct {
+	Instances  []any
+	Properties map[string]any
+	Address    string
 }

@@ -1,0 +1,158 @@
+package manifest
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxNodes bounds what aliases may expand to, so that a text of a few hundred
+// bytes cannot fill the director's memory.
+const maxNodes = 1_000_000
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// parseYAML reads the first document of a text.
+func parseYAML(text []byte) (any, error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return nil, errors.New(psychMessage(err))
+	}
+	d := &decoder{active: map[*yaml.Node]bool{}}
+	return d.value(&root)
+}
+
+// psychMessage words a syntax fault as Ruby's YAML library does, as far as it
+// is known: our parser tells no column.
+func psychMessage(err error) string {
+	parts := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
+	if parts == nil {
+		return "(<unknown>): " + err.Error()
+	}
+	if parts[1] == "" {
+		return "(<unknown>): " + parts[2]
+	}
+	return fmt.Sprintf("(<unknown>): %s at line %s", parts[2], parts[1])
+}
+
+type decoder struct {
+	nodes  int
+	active map[*yaml.Node]bool // aliases being expanded
+}
+
+func (d *decoder) value(n *yaml.Node) (any, error) {
+	if d.nodes++; d.nodes > maxNodes {
+		return nil, fmt.Errorf("(<unknown>): document expands to more than %d nodes", maxNodes)
+	}
+	switch n.Kind {
+	case 0:
+		return nil, nil // an empty text
+	case yaml.DocumentNode:
+		if len(n.Content) == 0 {
+			return nil, nil
+		}
+		return d.value(n.Content[0])
+	case yaml.AliasNode:
+		return d.alias(n)
+	case yaml.SequenceNode:
+		out := make([]any, 0, len(n.Content))
+		for _, c := range n.Content {
+			v, err := d.value(c)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
+		}
+		return out, nil
+	case yaml.MappingNode:
+		return d.mapping(n)
+	default:
+		return scalar(n), nil
+	}
+}
+
+func (d *decoder) alias(n *yaml.Node) (any, error) {
+	if d.active[n.Alias] {
+		return nil, fmt.Errorf("(<unknown>): anchor '%s' contains itself at line %d", n.Value, n.Line)
+	}
+	d.active[n.Alias] = true
+	defer delete(d.active, n.Alias)
+	return d.value(n.Alias)
+}
+
+func (d *decoder) mapping(n *yaml.Node) (any, error) {
+	out := newHash(len(n.Content) / 2)
+	var merges []*hash
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		v, err := d.value(value)
+		if err != nil {
+			return nil, err
+		}
+		if key.ShortTag() == "!!merge" {
+			merges = append(merges, hashesOf(v)...)
+			continue
+		}
+		k, err := d.value(key)
+		if err != nil {
+			return nil, err
+		}
+		out.set(keyText(k), v)
+	}
+	for _, m := range merges { // keys written out win over merged ones
+		for _, k := range m.keys {
+			if !out.has(k) {
+				out.set(k, m.values[k])
+			}
+		}
+	}
+	return out, nil
+}
+
+func hashesOf(v any) []*hash {
+	switch v := v.(type) {
+	case *hash:
+		return []*hash{v}
+	case []any:
+		var out []*hash
+		for _, e := range v {
+			if h, ok := e.(*hash); ok {
+				out = append(out, h)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// keyText is a key as a string: everything that reads our trees, JSON first,
+// has strings for keys.
+func keyText(k any) string {
+	if s, ok := k.(string); ok {
+		return s
+	}
+	if k == nil {
+		return ""
+	}
+	return inspect(k)
+}
+
+func scalar(n *yaml.Node) any {
+	if n.Tag == "!!binary" {
+		if raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), "")); err == nil {
+			return string(raw)
+		}
+		return n.Value
+	}
+	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		return n.Value
+	}
+	if n.Style&yaml.TaggedStyle != 0 && n.Tag != "!!int" && n.Tag != "!!float" && n.Tag != "!!bool" && n.Tag != "!!null" {
+		return n.Value
+	}
+	return resolveScalar(n.Value)
+}
