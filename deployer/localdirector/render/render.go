@@ -2,9 +2,11 @@ package render
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io/fs"
+	"time"
 
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 )
 
@@ -17,37 +19,21 @@ type Request struct {
 
 // Instance is one instance of an instance group with the jobs it runs.
 type Instance struct {
-	Spec Spec
-	Jobs []Job
-}
-
-// Spec is what templates find in `spec`, beside release and properties, which are the job's.
-type Spec struct {
-	Deployment     string
-	Name           string // of the instance group
-	ID             string
-	Index          int
-	AZ             string
-	Bootstrap      bool
-	Lifecycle      string
-	Networks       map[string]map[string]any // by name: ip, netmask, gateway, dns, default, type, …
-	Address        string                    // the network address; IP when empty
-	IP             string                    // when empty, that of the addressable or the gateway's network
-	PersistentDisk int                       // MiB
+	Group string
+	Jobs  []Job
 }
 
 // Job is one job of an instance.
 type Job struct {
-	Source         *release.JobSource
-	ReleaseName    string
-	ReleaseVersion string
-	// Properties are those of the manifest, variables filled in. The job's
+	Source *release.JobSource
+	// Spec is what templates find in `spec` (manifest.InstanceSpec); the
+	// job's properties and links are added here.
+	Spec map[string]any
+	// Properties are those of the manifest with variables filled in. The job's
 	// defaults are merged here and what it does not declare is left out.
 	Properties map[string]any
-	// Links by the name under which the job consumes them, each with
-	// "instances" (name, index, id, az, address, bootstrap), "properties" and
-	// for a manual link "address".
-	Links map[string]any
+	// Links by the name under which the job consumes them.
+	Links map[string]manifest.Link
 }
 
 // Rendered is the outcome for one instance.
@@ -88,24 +74,66 @@ func (r Rendered) TemplateHashes() map[string]string {
 
 // Options configures a Renderer. Zero values mean the defaults.
 type Options struct {
-	Ruby        string // the interpreter; "ruby" from the PATH by default
-	OutputLimit int64  // of all rendered files of a call together; 64 MiB by default
-	MemoryLimit int64  // of the Ruby process' address space; 2 GiB by default
+	Ruby        string        // the interpreter; "ruby" from the PATH by default
+	Timeout     time.Duration // of a call; 2 minutes by default
+	OutputLimit int64         // of all rendered files of a call together; 64 MiB by default
+	MemoryLimit int64         // of the interpreter's address space; 2 GiB by default
 }
 
 // Renderer renders jobs. It may be used by several goroutines.
 type Renderer struct{ opts Options }
 
 // New returns a Renderer. The interpreter is looked up when it is needed.
-func New(opts Options) *Renderer { return &Renderer{opts: opts} }
+func New(opts Options) *Renderer {
+	if opts.Ruby == "" {
+		opts.Ruby = "ruby"
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = 2 * time.Minute
+	}
+	if opts.OutputLimit == 0 {
+		opts.OutputLimit = 64 << 20
+	}
+	if opts.MemoryLimit == 0 {
+		opts.MemoryLimit = 2 << 30
+	}
+	return &Renderer{opts: opts}
+}
 
 // Render renders all instances, in the order given. When templates fail it
 // returns an *Error that tells of all of them.
 func (r *Renderer) Render(ctx context.Context, req Request) ([]Rendered, error) {
-	return nil, errors.ErrUnsupported
+	in, faults := r.input(req)
+	if err := faults.err(req.Secrets); err != nil {
+		return nil, err
+	}
+	out, err := r.runRuby(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("render templates: %w", err)
+	}
+	if len(out.Results) != len(in.Work) {
+		return nil, fmt.Errorf("render templates: ruby answered for %d of %d jobs", len(out.Results), len(in.Work))
+	}
+	rendered := make([]Rendered, len(req.Instances))
+	next := 0
+	for i, instance := range req.Instances {
+		for _, job := range instance.Jobs {
+			result := out.Results[next]
+			next++
+			name := job.Source.Job.Name
+			for _, e := range result.Errors {
+				faults.add(instance.Group, name, e.String())
+			}
+			rendered[i].Jobs = append(rendered[i].Jobs, newRenderedJob(name, result.Files))
+		}
+	}
+	if err := faults.err(req.Secrets); err != nil {
+		return nil, err
+	}
+	for i := range rendered {
+		if err := rendered[i].seal(); err != nil {
+			return nil, fmt.Errorf("pack rendered templates: %w", err)
+		}
+	}
+	return rendered, nil
 }
-
-// Error tells of all templates that could not be rendered, in the director's words.
-type Error struct{ Message string }
-
-func (e *Error) Error() string { return e.Message }
