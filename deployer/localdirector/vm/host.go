@@ -3,8 +3,15 @@ package vm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net/netip"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Config of a Host. Dir and Log are required.
@@ -15,55 +22,176 @@ type Config struct {
 	// arguments. Default: this executable with "director", "vm-init".
 	InitCommand []string
 	// OnDeath is told the CID of a VM that died without DeleteVM, at once, from
-	// a goroutine of its own. Open calls it also for VMs that died while no Host
-	// was open.
+	// a goroutine of its own. VMs that were found dead by Open are reported too.
 	OnDeath func(cid string)
 }
 
 // Host runs the VMs of one stack. It is safe for concurrent use; calls about
 // one VM or disk wait for each other, all others run in parallel.
 type Host struct {
-	config Config
-	stack  Stack
+	config  Config
+	stack   Stack
+	cgroups cgroups
+	limits  Limits
+	lock    *os.File
+	work    sync.WaitGroup // watchers
+	stop    context.CancelFunc
+	running context.Context
+
+	network sync.Mutex // the bridge
+	images  sync.Mutex // unpacking and removing stemcells
+	names   keyed      // one VM or disk at a time
+
+	mu     sync.Mutex // guards all below
+	closed bool
+	vms    map[string]*VM
+	owners map[string]string // disk CID → CID of the VM it is attached to
 }
 
 // Open opens the stack in config.Dir. The first time it chooses a free name and
 // subnet, registers them on this machine and records them. Later it adopts the
 // VMs that still run and removes those whose creation was cut short. Only one
 // Host at a time can have a Dir open: a second one gets ErrInUse.
-func Open(ctx context.Context, config Config) (*Host, error) { return nil, errors.ErrUnsupported }
+func Open(ctx context.Context, config Config) (*Host, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("VMs are made of namespaces and devices: only root can run them")
+	}
+	dir, err := filepath.Abs(config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the VM host: %w", err)
+	}
+	config.Dir = dir
+	if len(config.InitCommand) == 0 {
+		config.InitCommand = []string{"/proc/self/exe", "director", "vm-init"}
+	}
+	for _, d := range []string{dir, filepath.Join(dir, "vms"), filepath.Join(dir, "disks"), filepath.Join(dir, "stemcells")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, fmt.Errorf("open the VM host: %w", err)
+		}
+	}
+	h := &Host{config: config, vms: map[string]*VM{}, owners: map[string]string{}}
+	h.running, h.stop = context.WithCancel(context.Background())
+	if h.lock, err = lockDir(dir); err != nil {
+		return nil, fmt.Errorf("open the VM host: %w", err)
+	}
+	if err := h.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the VM host: %w", err), h.Close())
+	}
+	return h, nil
+}
+
+func (h *Host) open(ctx context.Context) (err error) {
+	if h.stack, err = openStack(h.config.Dir); err != nil {
+		return err
+	}
+	if err := ensureUnreachable(h.stack.Subnet); err != nil {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	h.cgroups = findCgroups(string(mounts))
+	h.limits = h.cgroups.prepare(h.stack.Name)
+	return h.adopt(ctx)
+}
+
+// lockDir keeps a second Host out of a folder for as long as this process lives.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("%s is opened by another process: %w", dir, ErrInUse)
+	}
+	return f, nil
+}
 
 // Close stops watching. The VMs keep running. Closing again is harmless.
-func (h *Host) Close() error { return nil }
+func (h *Host) Close() error {
+	h.mu.Lock()
+	closed := h.closed
+	h.closed = true
+	h.mu.Unlock()
+	if closed {
+		return nil
+	}
+	h.stop()
+	h.work.Wait()
+	return h.lock.Close()
+}
 
 // Stack returns the stack's name and subnet.
 func (h *Host) Stack() Stack { return h.stack }
 
 // Limits says what this kernel enforces.
-func (h *Host) Limits() Limits { return Limits{} }
-
-// EnsureSubnet gives the bridge the gateway's address, with the subnet's length
-// (10.240.16.1/24). It refuses subnets outside the stack's. Repeating is
-// harmless.
-func (h *Host) EnsureSubnet(ctx context.Context, gateway netip.Prefix) error { return nil }
-
-// CreateVM starts a VM and returns when its init runs, not yet its agent: wait
-// for that with agent.Client.WaitReady. When anything fails, the error says why
-// and nothing is left. A CID that exists is ErrExists, an unknown stemcell or
-// disk ErrNotFound, an attached disk ErrInUse, an address outside the ensured
-// subnets or of another VM an error that names it.
-func (h *Host) CreateVM(ctx context.Context, spec VMSpec) (*VM, error) { return nil, nil }
-
-// DeleteVM ends all of a VM's processes and removes everything of it but its
-// persistent disks, which are detached. An unknown CID is no error: repeating
-// is harmless.
-func (h *Host) DeleteVM(ctx context.Context, cid string) error { return nil }
+func (h *Host) Limits() Limits { return h.limits }
 
 // VM returns a VM, running or dead, that was not deleted.
-func (h *Host) VM(cid string) (*VM, bool) { return nil, false }
+func (h *Host) VM(cid string) (*VM, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v, ok := h.vms[cid]
+	return v, ok && v.ready()
+}
 
 // VMs returns all VMs, running or dead, in the order of their CIDs.
-func (h *Host) VMs() []*VM { return nil }
+func (h *Host) VMs() []*VM {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []*VM
+	for _, cid := range slices.Sorted(maps.Keys(h.vms)) {
+		if h.vms[cid].ready() {
+			all = append(all, h.vms[cid])
+		}
+	}
+	return all
+}
 
 // Alive tells whether the VM's init runs now.
-func (h *Host) Alive(cid string) bool { return false }
+func (h *Host) Alive(cid string) bool {
+	v, ok := h.VM(cid)
+	return ok && v.Alive()
+}
+
+// keyed is one lock per name.
+type keyed struct {
+	mu    sync.Mutex
+	locks map[string]*keyedLock
+}
+
+type keyedLock struct {
+	held chan struct{}
+	uses int
+}
+
+// acquire waits for the name; the caller calls release when it is done.
+func (k *keyed) acquire(ctx context.Context, name string) (release func(), err error) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*keyedLock{}
+	}
+	l := k.locks[name]
+	if l == nil {
+		l = &keyedLock{held: make(chan struct{}, 1)}
+		k.locks[name] = l
+	}
+	l.uses++
+	k.mu.Unlock()
+	leave := func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if l.uses--; l.uses == 0 {
+			delete(k.locks, name)
+		}
+	}
+	select {
+	case l.held <- struct{}{}:
+		return func() { <-l.held; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, fmt.Errorf("wait for %s: %w", name, context.Cause(ctx))
+	}
+}

@@ -1,0 +1,3 @@
+package vm_test
+
+func directorToBeKilled(dir, image string) {}
