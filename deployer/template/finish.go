@@ -77,6 +77,9 @@ func removeKey(mapping *yaml.Node, key string) {
 }
 
 func quote(node *yaml.Node) {
+	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!merge" {
+		node.Tag = "!!str" // the engine has resolved merge keys: this is text
+	}
 	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!str" && node.Style != yaml.LiteralStyle &&
 		!plainPattern.MatchString(node.Value) {
 		node.Style = yaml.DoubleQuotedStyle

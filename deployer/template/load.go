@@ -22,6 +22,9 @@ const (
 	// extraOps holds ops files that need no declaration: an operator changes a
 	// shipped template by adding one here. They apply last, by name.
 	extraOps = "ops.d"
+	// defaultsFile, beside the templates' directories, holds an installation's
+	// defaults for attributes of all templates: zones, network, stemcell.
+	defaultsFile = "defaults.yml"
 )
 
 // compiled is a template that was loaded and found good.
@@ -64,6 +67,10 @@ func loadAll(from sources) (map[string]*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
+	defaults, err := readDefaults(from)
+	if err != nil {
+		return nil, err
+	}
 	all := map[string]*compiled{}
 	var faults []error
 	for _, directory := range directories {
@@ -75,7 +82,7 @@ func loadAll(from sources) (map[string]*compiled, error) {
 			if f != declarationFile {
 				continue
 			}
-			c, err := load(from, directory)
+			c, err := load(from, directory, defaults)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("template %s: %w", directory, err))
 				continue
@@ -86,10 +93,13 @@ func loadAll(from sources) (map[string]*compiled, error) {
 	if len(all) == 0 && len(faults) == 0 {
 		faults = append(faults, errors.New("there are no templates"))
 	}
+	if len(faults) == 0 {
+		faults = defaults.unused(all)
+	}
 	return all, errors.Join(faults...)
 }
 
-func load(from sources, directory string) (*compiled, error) {
+func load(from sources, directory string, defaults defaults) (*compiled, error) {
 	if err := deployer.CheckTemplateName(directory); err != nil {
 		return nil, errors.New("the directory's name is not allowed for a template")
 	}
@@ -101,6 +111,9 @@ func load(from sources, directory string) (*compiled, error) {
 	d, err := parseDeclaration(content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", declarationFile, err)
+	}
+	if err := defaults.apply(&d, l.digest); err != nil {
+		return nil, fmt.Errorf("%s: %w", defaultsFile, err)
 	}
 	manifestPath, err := resolve(directory, d.Manifest)
 	if err != nil {
