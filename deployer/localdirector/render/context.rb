@@ -9,6 +9,9 @@ require 'json'
 require 'ostruct'
 require 'yaml'
 
+# Starting without RubyGems halves the start; some libraries are gems since Ruby 3.4.
+require 'rubygems' unless $LOAD_PATH.resolve_feature_path('base64')
+
 # The director has these loaded, so templates use them without a require.
 { Base64: 'base64', Digest: 'digest', IPAddr: 'ipaddr', OpenSSL: 'openssl', Resolv: 'resolv', SecureRandom: 'securerandom',
   Set: 'set', Shellwords: 'shellwords', StringIO: 'stringio', URI: 'uri', Zlib: 'zlib' }.each do |name, file|

@@ -199,3 +199,16 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+func TestPropertiesWithinProperties(t *testing.T) {
+	given := map[string]any{"a": map[string]any{"x": 1}}
+	declarations := declared("a", "a.b")
+	declarations["a.b"] = release.Property{Default: 2}
+	got, err := renderOne(t, "<%= p('a').to_json %>", given, declarations)
+	if err != nil || got != `{"b":2,"x":1}` {
+		t.Errorf("got %s, %v", got, err)
+	}
+	if len(given["a"].(map[string]any)) != 1 {
+		t.Errorf("the manifest's own hash was changed to %v", given)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 )
 
@@ -40,7 +39,7 @@ func (r *Renderer) input(req Request) (rubyInput, *faults) {
 	sent := map[*release.JobSource]int{}
 	for _, instance := range req.Instances {
 		for _, job := range instance.Jobs {
-			properties, err := manifest.JobProperties(jobSpec(job.Source.Job), job.Properties)
+			properties, err := jobProperties(job.Source.Job, job.Properties)
 			if err != nil {
 				faults.add(instance.Group, job.Source.Job.Name, err.Error())
 				continue
@@ -68,12 +67,4 @@ func newRubyJob(source *release.JobSource) rubyJob {
 		job.Templates = append(job.Templates, rubyTemplate{Source: src, Target: source.Job.Templates[src], Content: source.Templates[src]})
 	}
 	return job
-}
-
-func jobSpec(job release.Job) manifest.JobSpec {
-	spec := manifest.JobSpec{Properties: make(map[string]manifest.PropertySpec, len(job.Properties))}
-	for name, p := range job.Properties {
-		spec.Properties[name] = manifest.PropertySpec{Default: p.Default, HasDefault: p.Default != nil}
-	}
-	return spec
 }
