@@ -104,7 +104,7 @@ func indented(lines []string) []string {
 
 var (
 	startsOdd   = regexp.MustCompile(`(?m)^[^\p{L}\p{M}\p{N}_][^"]*$`)
-	octalFloat  = regexp.MustCompile(`^0[0-7]*\.[0-9]`)
+	leadingZero = regexp.MustCompile(`^0[0-9]|^0\.[0-9]`) // not for all readers a string
 	datePattern = regexp.MustCompile(`^(?:-?\d{4}-\d{1,2}-\d{1,2}(?:[Tt ].*)?)$`)
 )
 
@@ -121,7 +121,7 @@ func stringLines(s string) []string {
 		return []string{doubleQuoted(s)}
 	case strings.Contains(s, "\n"):
 		return blockLines(s)
-	case s == "" || s == "<<" || octalFloat.MatchString(s) || datePattern.MatchString(s) || !plainAllowed(s):
+	case s == "" || s == "<<" || leadingZero.MatchString(s) || datePattern.MatchString(s) || !plainAllowed(s):
 		return []string{singleQuoted(s)}
 	}
 	return []string{s}
