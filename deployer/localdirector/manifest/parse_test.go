@@ -200,3 +200,14 @@ func TestLatestPicksTheHighestVersion(t *testing.T) {
 		}
 	}
 }
+
+func TestResolvedDocumentsKeepTheirPlaceholders(t *testing.T) {
+	d, err := readManifest(t, "name: a\nreleases: [{name: hello, version: latest}]\nstemcells: [{alias: x, name: rig-dummy, version: latest}]\np: ((secret))\n").Resolved(uploaded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "---\nname: a\nreleases:\n- name: hello\n  version: 1.0.0\nstemcells:\n- alias: x\n  name: rig-dummy\n  version: '1.1'\n  os: rig-os\np: \"((secret))\"\n"
+	if got := string(d.YAML()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

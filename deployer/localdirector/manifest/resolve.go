@@ -45,6 +45,17 @@ func belowPrefix(version, prefix string) bool {
 	return ok && (rest == "" || strings.ContainsAny(rest[:1], ".-+"))
 }
 
+// Resolved is the document with the versions that "latest" means now; what a
+// deployment runs does not change because something newer was uploaded.
+// Faults: 30005, 30006, 50003.
+func (d *Document) Resolved(have Available) (*Document, error) {
+	root, err := resolveVersions(d.root, have)
+	if err != nil {
+		return nil, err
+	}
+	return &Document{root: root}, nil
+}
+
 // resolveVersions returns a copy of a manifest whose releases and stemcells
 // have the versions that "latest" means now.
 func resolveVersions(root *hash, have Available) (*hash, error) {
