@@ -56,6 +56,9 @@ func newRootCommand() *cobra.Command {
 		&cobra.Group{ID: groupClient, Title: "Service instances, through any OSB broker:"},
 		&cobra.Group{ID: groupPart, Title: "The parts, each a process of its own:"},
 	)
+	root.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand())
+	addClientCommands(root)
+	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand())
 	return root
 }
 

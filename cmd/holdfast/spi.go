@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-osb/holdfast/internal/secret"
+	"github.com/holdfast-osb/holdfast/spi"
+	"github.com/holdfast-osb/holdfast/spi/postgresql"
+)
+
+type postgresqlConfig struct {
+	Listen     string            `yaml:"listen"`
+	Token      secret.Secret     `yaml:"token"`
+	PostgreSQL postgresql.Config `yaml:"postgresql"`
+}
+
+func defaultPostgreSQLConfig() *postgresqlConfig {
+	return &postgresqlConfig{Listen: "127.0.0.1:25581", PostgreSQL: postgresql.Defaults()}
+}
+
+func (c *postgresqlConfig) listenAddress() string { return c.Listen }
+
+func (c *postgresqlConfig) Validate() error {
+	faults := []error{checkListen("listen", c.Listen)}
+	if c.Token.Empty() {
+		faults = append(faults, errors.New("token: must be given"))
+	}
+	return errors.Join(append(faults, c.PostgreSQL.Validate())...)
+}
+
+func newSPICommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "spi", GroupID: groupPart, Short: "Serve a data service to the broker"}
+	cmd.AddCommand(partCommand("postgresql", "Serve dedicated PostgreSQL", "spi", defaultPostgreSQLConfig, buildPostgreSQL))
+	return cmd
+}
+
+func buildPostgreSQL(_ context.Context, cfg *postgresqlConfig, log *slog.Logger) (*service, error) {
+	provider, err := postgresql.New(cfg.PostgreSQL, log)
+	if err != nil {
+		return nil, err
+	}
+	return &service{handler: spi.NewHandler(provider, cfg.Token, log), closers: []io.Closer{closer(provider.Close)}}, nil
+}

@@ -1,0 +1,189 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	boshdir "github.com/cloudfoundry/bosh-cli/v7/director"
+	boshlog "github.com/cloudfoundry/bosh-utils/logger"
+	"gopkg.in/yaml.v3"
+)
+
+// director is the stack's view of its director: it uploads what deployments
+// are made from.
+type director struct{ boshdir.Director }
+
+// openDirector connects to the folder's director, which must have been started
+// once: it makes its own CA.
+func openDirector(folder Folder, s settings) (director, error) {
+	ca, err := os.ReadFile(folder.DirectorCA())
+	if err != nil {
+		return director{}, fmt.Errorf("read the director's CA: %w", err)
+	}
+	host, port, err := net.SplitHostPort(s.DirectorAddress)
+	if err != nil {
+		return director{}, fmt.Errorf("director address: %w", err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return director{}, fmt.Errorf("director address: %w", err)
+	}
+	api, err := boshdir.NewFactory(boshlog.NewLogger(boshlog.LevelNone)).New(boshdir.FactoryConfig{
+		Host: host, Port: number, CACert: string(ca), Client: s.DirectorUsername, ClientSecret: s.DirectorPassword,
+	}, boshdir.NewNoopTaskReporter(), boshdir.NewNoopFileReporter())
+	if err != nil {
+		return director{}, fmt.Errorf("connect to the director: %w", err)
+	}
+	return director{api}, nil
+}
+
+// ready tells whether the director answers and takes our password.
+func (d director) ready(context.Context) error {
+	ok, err := d.IsAuthenticated()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("the director refuses the stack's own password")
+	}
+	return nil
+}
+
+// uploadStemcell gives the director a stemcell that it does not have yet.
+func (d director) uploadStemcell(path string) (uploaded bool, err error) {
+	var manifest struct {
+		Name    string `yaml:"name"`
+		Version string `yaml:"version"`
+	}
+	if err := readArchiveMember(path, "stemcell.MF", &manifest); err != nil {
+		return false, err
+	}
+	have, err := d.Stemcells()
+	if err != nil {
+		return false, fmt.Errorf("list stemcells: %w", err)
+	}
+	for _, s := range have {
+		if s.Name() == manifest.Name && s.Version().AsString() == manifest.Version {
+			return false, nil
+		}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("open stemcell: %w", err)
+	}
+	if err := d.UploadStemcellFile(file, false); err != nil {
+		return false, fmt.Errorf("upload stemcell %s: %w", filepath.Base(path), err)
+	}
+	return true, nil
+}
+
+// uploadRelease gives the director a release that it does not have yet.
+func (d director) uploadRelease(path string) (uploaded bool, err error) {
+	var manifest struct {
+		Name    string `yaml:"name"`
+		Version string `yaml:"version"`
+	}
+	if err := readArchiveMember(path, "release.MF", &manifest); err != nil {
+		return false, err
+	}
+	have, err := d.Releases()
+	if err != nil {
+		return false, fmt.Errorf("list releases: %w", err)
+	}
+	for _, r := range have {
+		if r.Name() == manifest.Name && r.Version().AsString() == manifest.Version {
+			return false, nil
+		}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("open release: %w", err)
+	}
+	if err := d.UploadReleaseFile(file, false, false); err != nil {
+		return false, fmt.Errorf("upload release %s: %w", filepath.Base(path), err)
+	}
+	return true, nil
+}
+
+// setCloudConfig gives the director the stack's cloud config.
+func (d director) setCloudConfig(config map[string]any) error {
+	content, err := yaml.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("encode cloud config: %w", err)
+	}
+	if err := d.UpdateCloudConfig("default", content); err != nil {
+		return fmt.Errorf("set cloud config: %w", err)
+	}
+	return nil
+}
+
+func readArchiveMember(path, member string, into any) error {
+	content, err := archiveMember(path, member)
+	if err != nil {
+		return fmt.Errorf("read %s of %s: %w", member, path, err)
+	}
+	if err := yaml.Unmarshal(content, into); err != nil {
+		return fmt.Errorf("read %s of %s: %w", member, path, err)
+	}
+	return nil
+}
+
+// fillDirector gives the director what deployments are made from.
+func (s *Stack) fillDirector(ctx context.Context) error {
+	d, err := openDirector(s.folder, s.settings)
+	if err != nil {
+		return err
+	}
+	network, err := s.Network(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := cloudConfig(network.Subnet)
+	if err != nil {
+		return err
+	}
+	if err := d.setCloudConfig(config); err != nil {
+		return err
+	}
+	for _, upload := range []struct {
+		what, path string
+		do         func(string) (bool, error)
+	}{{"stemcell", s.config.Stemcell, d.uploadStemcell}, {"release", s.config.Release, d.uploadRelease}} {
+		if upload.path == "" {
+			continue
+		}
+		begin := time.Now()
+		uploaded, err := upload.do(upload.path)
+		if err != nil {
+			return err
+		}
+		if uploaded {
+			s.config.Report("uploaded %s %s in %.1f s", upload.what, filepath.Base(upload.path), time.Since(begin).Seconds())
+		}
+	}
+	return nil
+}
+
+// Deployments lists the names of the director's deployments.
+func (s *Stack) Deployments() ([]string, error) { return deploymentNames(s.folder, s.settings) }
+
+func deploymentNames(folder Folder, s settings) ([]string, error) {
+	d, err := openDirector(folder, s)
+	if err != nil {
+		return nil, err
+	}
+	deployments, err := d.Deployments()
+	if err != nil {
+		return nil, fmt.Errorf("list deployments: %w", err)
+	}
+	names := make([]string, len(deployments))
+	for i, deployment := range deployments {
+		names[i] = deployment.Name()
+	}
+	return names, nil
+}

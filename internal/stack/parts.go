@@ -1,0 +1,100 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+
+	"gopkg.in/yaml.v3"
+)
+
+// writeConfigs writes each part's configuration file: they are what an
+// operator would write for one machine.
+func (s *Stack) writeConfigs() error {
+	for name, config := range map[string]map[string]any{
+		"director": {
+			"dir": s.folder.DirectorDir(), "listen": s.settings.DirectorAddress,
+			"admin":                  map[string]any{"username": s.settings.DirectorUsername, "password": s.settings.DirectorPassword},
+			"resurrection_delay":     s.config.ResurrectionDelay.String(),
+			"compiled_package_cache": s.config.CompiledPackages,
+		},
+		"deployer": {
+			"listen": s.settings.DeployerAddress, "token": s.settings.DeployerToken,
+			"director": map[string]any{
+				"url": "https://" + s.settings.DirectorAddress, "ca_cert": s.folder.DirectorCA(),
+				"username": s.settings.DirectorUsername, "password": s.settings.DirectorPassword,
+			},
+		},
+		"spi": {"listen": s.settings.SPIAddress, "token": s.settings.SPIToken},
+		"broker": {
+			"listen": s.settings.BrokerAddress, "operations_listen": s.settings.OperationsAddress,
+			"store": map[string]any{
+				"path": s.folder.path("broker", "broker.db"),
+				"keys": []any{map[string]any{"id": "local", "value": s.settings.SealKey}},
+			},
+			"broker":   map[string]any{"username": s.settings.BrokerUsername, "password": s.settings.BrokerPassword},
+			"spis":     map[string]any{"postgresql": map[string]any{"url": "http://" + s.settings.SPIAddress, "token": s.settings.SPIToken}},
+			"deployer": map[string]any{"url": "http://" + s.settings.DeployerAddress, "token": s.settings.DeployerToken},
+		},
+	} {
+		content, err := yaml.Marshal(config)
+		if err != nil {
+			return fmt.Errorf("encode the %s's configuration: %w", name, err)
+		}
+		if err := writeFile(s.folder.configFile(name), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Stack) directorPart() part {
+	return part{name: "director", args: []string{"director", "--config", s.folder.configFile("director")}, ready: func(ctx context.Context) error {
+		d, err := openDirector(s.folder, s.settings)
+		if err != nil {
+			return err
+		}
+		return d.ready(ctx)
+	}}
+}
+
+func (s *Stack) deployerPart() part {
+	return part{name: "deployer", args: []string{"deployer", "--config", s.folder.configFile("deployer")}, ready: listens(s.settings.DeployerAddress)}
+}
+
+func (s *Stack) spiPart() part {
+	return part{name: "spi", args: []string{"spi", "postgresql", "--config", s.folder.configFile("spi")}, ready: listens(s.settings.SPIAddress)}
+}
+
+func (s *Stack) brokerPart() part {
+	return part{name: "broker", args: []string{"broker", "--config", s.folder.configFile("broker")}, ready: answers("http://" + s.settings.OperationsAddress + "/healthz")}
+}
+
+func listens(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+}
+
+func answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %s", url, res.Status)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,256 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config of a stack.
+type Config struct {
+	Folder   Folder
+	Stemcell string // tarball; may be empty when the director has one
+	Release  string // tarball; may be empty when the director has one
+	// CompiledPackages is a folder of compiled packages that outlives the
+	// stack; empty: the director keeps its own.
+	CompiledPackages string
+	// ResurrectionDelay is how long a dead VM stays dead.
+	ResurrectionDelay time.Duration
+	// Report is told in one line what happens while the stack starts.
+	Report func(format string, args ...any)
+	Log    *slog.Logger
+}
+
+// Stack is a running one. End it with Stop, which leaves the VMs running, or
+// with Down, which leaves nothing.
+type Stack struct {
+	config   Config
+	folder   Folder
+	binary   string // this executable
+	settings settings
+	log      *slog.Logger
+	lock     *os.File
+
+	end   context.CancelFunc
+	parts sync.WaitGroup // one goroutine each
+	ends  []func()       // per part, in the order they started
+}
+
+// ErrRunning tells that another supervisor has the stack.
+var ErrRunning = errors.New("the stack runs already: `holdfast status` shows it, `holdfast down` removes it")
+
+// Up starts the stack in its folder and returns when the broker answers. When
+// it fails, the parts it started have ended again.
+func Up(ctx context.Context, config Config) (_ *Stack, err error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the holdfast binary: %w", err)
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("the stack makes namespaces, mounts and network links: run it as root")
+	}
+	folder, err := filepath.Abs(string(config.Folder))
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	s := &Stack{config: config, folder: Folder(folder), binary: binary, log: config.Log}
+	if s.lock, err = s.folder.lock(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+	// Parts of a supervisor that was killed: they would hold ports and files.
+	if err := endParts(s.folder); err != nil {
+		return nil, err
+	}
+	if s.settings, err = loadSettings(s.folder); err != nil {
+		return nil, err
+	}
+	if err := writeJSON(s.folder.processFile(supervisorName), self()); err != nil {
+		return nil, err
+	}
+	return s, s.start(ctx)
+}
+
+const (
+	supervisorName = "supervisor"
+	// lockName is the file that marks a folder as a stack's.
+	lockName = "stack.lock"
+)
+
+func self() Process {
+	process, err := identify(os.Getpid())
+	if err != nil {
+		panic(err) // our own /proc entry cannot be missing
+	}
+	return process
+}
+
+// lock makes the folder and holds it against another supervisor. The lock goes
+// with the process.
+func (f Folder) lock() (*os.File, error) {
+	if err := os.MkdirAll(string(f), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	lock, err := os.OpenFile(f.path(lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the stack's lock: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, ErrRunning
+	}
+	return lock, nil
+}
+
+func (s *Stack) start(ctx context.Context) error {
+	if err := s.writeConfigs(); err != nil {
+		return err
+	}
+	s.config.Report("starting the director on %s", s.settings.DirectorAddress)
+	if err := s.startPart(ctx, s.directorPart()); err != nil {
+		return err
+	}
+	if err := s.fillDirector(ctx); err != nil {
+		return err
+	}
+	for _, p := range []part{s.deployerPart(), s.spiPart(), s.brokerPart()} {
+		s.config.Report("starting the %s", p.name)
+		if err := s.startPart(ctx, p); err != nil {
+			return err
+		}
+	}
+	return writeJSON(s.folder.AccessFile(), s.access())
+}
+
+// Access is how a client reaches the broker.
+type Access struct {
+	URL      string `json:"url"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+func (s *Stack) access() Access {
+	return Access{URL: "http://" + s.settings.BrokerAddress, Username: s.settings.BrokerUsername, Password: s.settings.BrokerPassword}
+}
+
+// Access tells how to reach the broker.
+func (s *Stack) Access() Access { return s.access() }
+
+// startLimit bounds a part's start.
+const startLimit = time.Minute
+
+func (s *Stack) startPart(ctx context.Context, p part) error {
+	running, end := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.supervise(running, p)
+	}()
+	s.ends = append(s.ends, func() { end(); <-done })
+	if err := waitReady(ctx, p, startLimit); err != nil {
+		return fmt.Errorf("%w\n%s", err, lastLines(s.folder.LogFile(p.name), 5))
+	}
+	return nil
+}
+
+// Stop ends the parts, the broker first. VMs go on running.
+func (s *Stack) Stop() {
+	for i := len(s.ends) - 1; i >= 0; i-- {
+		s.ends[i]()
+	}
+	s.ends = nil
+	if s.lock != nil {
+		os.Remove(s.folder.processFile(supervisorName))
+		s.lock.Close()
+		s.lock = nil
+	}
+}
+
+// Down removes a stack: its processes, VMs, disks, network and the folder.
+// Nothing there is no error; repeating it after a failure goes on.
+func Down(ctx context.Context, folder Folder, report func(format string, args ...any)) error {
+	if _, err := os.Stat(string(folder)); errors.Is(err, fs.ErrNotExist) {
+		report("nothing to remove: %s does not exist", folder)
+		return nil
+	}
+	if _, err := os.Stat(folder.path(lockName)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not the folder of a stack: nothing is removed", folder)
+	}
+	report("ending the supervisor and the parts")
+	if err := endSupervisor(folder); err != nil {
+		return err
+	}
+	if err := endParts(folder); err != nil {
+		return err
+	}
+	report("removing VMs, disks and network")
+	binary, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the holdfast binary: %w", err)
+	}
+	destroy := exec.CommandContext(ctx, binary, "director", "destroy", "--dir", folder.DirectorDir())
+	if output, err := destroy.CombinedOutput(); err != nil {
+		return fmt.Errorf("remove the director's VMs: %w: %s", err, output)
+	}
+	if err := os.RemoveAll(string(folder)); err != nil {
+		return fmt.Errorf("remove the state folder: %w", err)
+	}
+	return nil
+}
+
+func endSupervisor(folder Folder) error {
+	var supervisor Process
+	found, err := readJSON(folder.processFile(supervisorName), &supervisor)
+	if err != nil || !found || supervisor == self() || supervisor.PID == os.Getpid() {
+		return err
+	}
+	return supervisor.end(2 * grace)
+}
+
+// partNames are the parts in the order they start.
+var partNames = []string{"director", "deployer", "spi", "broker"}
+
+// endParts ends what recorded parts still run, the last started first.
+func endParts(folder Folder) error {
+	for i := len(partNames) - 1; i >= 0; i-- {
+		var process Process
+		found, err := readJSON(folder.processFile(partNames[i]), &process)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if err := process.end(grace); err != nil {
+			return fmt.Errorf("end the %s: %w", partNames[i], err)
+		}
+		if err := os.Remove(folder.processFile(partNames[i])); err != nil {
+			return fmt.Errorf("forget the %s: %w", partNames[i], err)
+		}
+	}
+	return nil
+}
+
+// DirectorAccess is how the bosh CLI reaches the director.
+type DirectorAccess struct {
+	URL, Username, CAFile string
+	SecretsFile           string // holds director_password
+}
+
+// DirectorAccess tells how to reach the director.
+func (s *Stack) DirectorAccess() DirectorAccess {
+	return DirectorAccess{URL: "https://" + s.settings.DirectorAddress, Username: s.settings.DirectorUsername, CAFile: s.folder.DirectorCA(), SecretsFile: s.folder.settingsFile()}
+}

@@ -1,0 +1,89 @@
+package postgresql
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/internal/fault"
+	"github.com/holdfast-osb/holdfast/spi"
+)
+
+// maintenanceVersion is OSB's version of what an instance is made of: raise it
+// with the release's PostgreSQL or the template.
+const maintenanceVersion = "15.20.0"
+
+// The parameters, as JSON schemas. parameters.go reads them into Go.
+const (
+	instanceSchema = `{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "idle_in_transaction_timeout_seconds": {
+      "description": "Sessions that leave a transaction open and idle for longer are ended; 0 for never.",
+      "type": "integer", "minimum": 0, "maximum": 86400, "default": 3600
+    }
+  }
+}`
+	bindingSchema = `{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "read_only": {
+      "description": "The credentials may read everything and change nothing.",
+      "type": "boolean", "default": false
+    },
+    "connection_limit": {
+      "description": "How many connections these credentials may have at once; absent: as many as the server has.",
+      "type": "integer", "minimum": 1, "maximum": 1000
+    }
+  }
+}`
+)
+
+// Catalog returns the offering with its plans.
+func (s *Service) Catalog(context.Context) (spi.Catalog, error) {
+	offering := spi.Offering{
+		ID: s.config.ServiceID, Name: s.config.ServiceName, Bindable: true,
+		Description: "Dedicated PostgreSQL: every instance is a server of its own",
+		Tags:        []string{"postgresql", "postgres", "relational", "database", "sql"},
+		Metadata: map[string]any{
+			"displayName":      "PostgreSQL",
+			"longDescription":  "A dedicated PostgreSQL server on its own VM and disk, with TLS and data checksums. Nothing is shared with other tenants.",
+			"documentationUrl": "https://github.com/holdfast-osb/holdfast/blob/main/docs/app-developers.md",
+		},
+	}
+	for _, plan := range s.config.Plans {
+		offering.Plans = append(offering.Plans, s.catalogPlan(plan))
+	}
+	return spi.Catalog{Services: []spi.Offering{offering}}, nil
+}
+
+func (s *Service) catalogPlan(p PlanConfig) spi.Plan {
+	plan := spi.Plan{
+		ID: p.ID, Name: p.Name, Description: p.Description, Free: p.Free, Poolable: p.Poolable,
+		Metadata: map[string]any{"bullets": p.Bullets, "displayName": p.Name},
+		Schemas: spi.Schemas{
+			CreateInstance: json.RawMessage(instanceSchema), UpdateInstance: json.RawMessage(instanceSchema), CreateBinding: json.RawMessage(bindingSchema),
+		},
+		MaintenanceInfo:        spi.MaintenanceInfo{Version: maintenanceVersion, Description: "PostgreSQL 15"},
+		MaximumPollingDuration: time.Hour,
+	}
+	for _, other := range s.config.Plans {
+		if other.ID != p.ID && other.DiskMB >= p.DiskMB && other.Template == p.Template {
+			plan.MigratesTo = append(plan.MigratesTo, other.ID)
+		}
+	}
+	return plan
+}
+
+func (s *Service) plan(id string) (PlanConfig, error) {
+	for _, plan := range s.config.Plans {
+		if plan.ID == id {
+			return plan, nil
+		}
+	}
+	return PlanConfig{}, fault.InvalidField("plan_id", "there is no plan %q", id)
+}

@@ -1,0 +1,106 @@
+package postgresql
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/holdfast-osb/holdfast/internal/fault"
+	"github.com/holdfast-osb/holdfast/spi"
+)
+
+// What an instance holds. Names of tenants' making are never used.
+const (
+	database   = "app"
+	ownerRole  = "app_owner"  // owns the database; cannot log in
+	readerRole = "app_reader" // may read what the owner makes; cannot log in
+)
+
+// Connections that tenants cannot take, so that unbinding always finds one.
+const reservedConnections = 10
+
+// Configure checks that the server answers and takes writes, and makes the
+// database with its roles. Each statement may be repeated.
+func (s *Service) Configure(ctx context.Context, in spi.Instance) error {
+	err := s.onAdmin(ctx, in, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
+		if err := checkWritable(ctx, conn); err != nil {
+			return err
+		}
+		for _, role := range []string{ownerRole, readerRole} {
+			if err := ensureRole(ctx, conn, role); err != nil {
+				return err
+			}
+		}
+		return ensureDatabase(ctx, conn)
+	})
+	if err != nil {
+		return err
+	}
+	return s.onAdmin(ctx, in, database, func(ctx context.Context, conn *pgx.Conn) error {
+		return execAll(ctx, conn, readerPrivileges(ownerRole))
+	})
+}
+
+func checkWritable(ctx context.Context, conn *pgx.Conn) error {
+	var inRecovery bool
+	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&inRecovery); err != nil {
+		return fmt.Errorf("ask the server for its role: %w", err)
+	}
+	if inRecovery {
+		return fault.New(fault.Unavailable, "the database server does not take writes right now; try again in a minute")
+	}
+	return nil
+}
+
+func ensureRole(ctx context.Context, conn *pgx.Conn, role string) error {
+	_, err := conn.Exec(ctx, "CREATE ROLE "+role+" NOLOGIN")
+	if err != nil && !hasCode(err, codeDuplicateObject, codeUniqueViolation) {
+		return fmt.Errorf("create role %s: %w", role, err)
+	}
+	if _, err := conn.Exec(ctx, "GRANT "+role+" TO CURRENT_USER"); err != nil {
+		return fmt.Errorf("join role %s: %w", role, err)
+	}
+	return nil
+}
+
+func ensureDatabase(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "CREATE DATABASE "+database+" OWNER "+ownerRole)
+	if err != nil && !hasCode(err, codeDuplicateDatabase, codeUniqueViolation) {
+		return fmt.Errorf("create database: %w", err)
+	}
+	var limit int
+	err = conn.QueryRow(ctx, "SELECT greatest(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - $1, 1)", reservedConnections).Scan(&limit)
+	if err != nil {
+		return fmt.Errorf("read max_connections: %w", err)
+	}
+	return execAll(ctx, conn, []string{
+		fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d", database, limit),
+		fmt.Sprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC", database),
+		fmt.Sprintf("GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s, %s", database, ownerRole, readerRole),
+	})
+}
+
+// readerPrivileges let read-only bindings read what a role will make.
+func readerPrivileges(creator string) []string {
+	prefix := "ALTER DEFAULT PRIVILEGES FOR ROLE " + creator + " GRANT "
+	return []string{
+		prefix + "SELECT ON TABLES TO " + readerRole,
+		prefix + "SELECT ON SEQUENCES TO " + readerRole,
+		prefix + "USAGE ON SCHEMAS TO " + readerRole,
+	}
+}
+
+// execAll runs statements in one transaction and one round trip: the simple
+// query protocol makes the several statements of a message one transaction.
+func execAll(ctx context.Context, conn *pgx.Conn, statements []string) error {
+	var script string
+	for _, statement := range statements {
+		script += statement + ";\n"
+	}
+	// The statements are not in the error: they may hold verifiers.
+	if _, err := conn.PgConn().Exec(ctx, script).ReadAll(); err != nil {
+		return fmt.Errorf("run administrative commands: %w", err)
+	}
+	return nil
+}

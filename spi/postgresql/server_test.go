@@ -1,0 +1,201 @@
+package postgresql
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/spi"
+)
+
+// server is a real PostgreSQL on loopback, set up with the release's own
+// roles, rights and rules of access.
+type server struct {
+	t    *testing.T
+	dir  string
+	port int
+	cmd  *exec.Cmd
+}
+
+const serverBinaries = "/usr/lib/postgresql/15/bin"
+
+// freePort is one that nothing listens on now.
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func startServer(t *testing.T, port int, p spi.Preparation) *server {
+	t.Helper()
+	if _, err := os.Stat(serverBinaries + "/postgres"); err != nil {
+		t.Fatalf("PostgreSQL 15 is missing: install it with `scripts/deps.sh test` (%v)", err)
+	}
+	// t.TempDir's parent is closed to the server's user.
+	dir, err := os.MkdirTemp("", "holdfast-postgresql-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &server{t: t, dir: dir, port: port}
+	s.owner()
+	s.run("initdb", "--pgdata", s.path("data"), "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C")
+	text := func(name string) string { return fmt.Sprint(p.Attributes[name]) }
+	s.write("server.crt", text("server_certificate"))
+	s.write("server.key", p.SecretAttributes["server_private_key"].Reveal())
+	s.write("admin_ca.crt", text("admin_ca"))
+	s.write("data/pg_hba.conf", `local all postgres trust
+hostssl all postgres all reject
+hostssl all holdfast samenet cert
+hostssl all holdfast all reject
+hostssl all all all scram-sha-256
+`)
+	s.write("postgresql.conf", fmt.Sprintf(`listen_addresses = '127.0.0.1'
+port = %d
+unix_socket_directories = '%s'
+data_directory = '%s'
+ident_file = '%s'
+hba_file = '%s'
+ssl = on
+ssl_cert_file = '%s'
+ssl_key_file = '%s'
+ssl_ca_file = '%s'
+max_connections = 30
+fsync = off
+log_min_error_statement = panic
+`, port, s.dir, s.path("data"), s.path("data/pg_ident.conf"), s.path("data/pg_hba.conf"), s.path("server.crt"), s.path("server.key"), s.path("admin_ca.crt")))
+	s.start()
+	s.run("psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "admin=holdfast", "--host", s.dir, "--port", strconv.Itoa(port), "--username", "postgres",
+		"--dbname", "postgres", "--file", s.converge())
+	return s
+}
+
+func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
+
+// converge copies the release's script to where the server's user may read it.
+func (s *server) converge() string {
+	content, err := os.ReadFile("../../boshrelease/jobs/postgresql/templates/converge.sql")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write("converge.sql", string(content))
+	return s.path("converge.sql")
+}
+
+// owner is who runs the server: PostgreSQL refuses root.
+func (s *server) owner() *syscall.Credential {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	account, err := user.Lookup("postgres")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(account.Uid)
+	gid, _ := strconv.Atoi(account.Gid)
+	if err := os.Chown(s.dir, uid, gid); err != nil {
+		s.t.Fatal(err)
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+}
+
+func (s *server) write(name, content string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(content), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if owner := s.owner(); owner != nil {
+		if err := os.Chown(s.path(name), int(owner.Uid), int(owner.Gid)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(serverBinaries, name), args...)
+	cmd.Dir = s.dir
+	// The kernel ends the server with the test, however that ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner(), Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func (s *server) run(name string, args ...string) {
+	s.t.Helper()
+	if output, err := s.command(name, args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", name, err, output)
+	}
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	s.cmd = s.command("postgres", "-c", "config_file="+s.path("postgresql.conf"))
+	log, err := os.Create(s.path("log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		s.stop()
+		log.Close()
+	})
+	eventually(s.t, "the server accepts connections", func() error {
+		if err := s.command("pg_isready", "--host", s.dir, "--port", strconv.Itoa(s.port)).Run(); err != nil {
+			return fmt.Errorf("%w; the server's log: %s", err, s.log())
+		}
+		return nil
+	})
+}
+
+// stop ends the server and waits; a second stop does nothing.
+func (s *server) stop() {
+	if s.cmd == nil {
+		return
+	}
+	s.cmd.Process.Signal(syscall.SIGINT) // fast shutdown; Wait tells the rest
+	s.cmd.Wait()
+	s.cmd = nil
+}
+
+// log is what the server has written.
+func (s *server) log() string {
+	content, err := os.ReadFile(s.path("log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// eventually waits for a condition, with a deadline.
+func eventually(t *testing.T, what string, f func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: not after 10 s: %v", what, err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package postgresql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/holdfast-osb/holdfast/internal/fault"
+	"github.com/holdfast-osb/holdfast/spi"
+)
+
+// removedComment marks a role that opens nothing any more but could not be
+// dropped yet. Later unbinds drop it.
+const removedComment = "holdfast binding: removed"
+
+// Unbind shuts the login, ends its sessions, gives what it owns to the owner
+// role and drops it. A lock that an app holds cannot keep the login open: the
+// role is then left behind, closed, and dropped later.
+func (s *Service) Unbind(ctx context.Context, in spi.BindRequest) error {
+	key, err := readInstanceKey(in.Instance.Secrets[secretKey])
+	if err != nil {
+		return err
+	}
+	role := key.roleName(in.BindingID)
+	return s.onAdmin(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
+		closed, err := shutLogin(ctx, conn, role)
+		if err != nil || !closed {
+			return err
+		}
+		if err := endSessions(ctx, conn, role); err != nil {
+			return err
+		}
+		return s.dropRemoved(ctx, conn)
+	})
+}
+
+// shutLogin makes the role unusable; false when there is none.
+func shutLogin(ctx context.Context, conn *pgx.Conn, role string) (bool, error) {
+	err := execAll(ctx, conn, []string{
+		"ALTER ROLE " + role + " NOLOGIN PASSWORD NULL CONNECTION LIMIT 0",
+		"COMMENT ON ROLE " + role + " IS '" + removedComment + "'",
+	})
+	if hasCode(err, codeUndefinedObject) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// endLimit bounds the wait for a binding's sessions to end.
+const endLimit = 10 * time.Second
+
+func endSessions(ctx context.Context, conn *pgx.Conn, role string) error {
+	deadline := time.Now().Add(endLimit)
+	for {
+		var left int
+		// The server waits up to a second for each to end.
+		err := conn.QueryRow(ctx, "SELECT count(*) FILTER (WHERE NOT pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = $1", role).Scan(&left)
+		if err != nil {
+			return fmt.Errorf("end the binding's sessions: %w", err)
+		}
+		if left == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fault.New(fault.Unavailable, "%d sessions of the binding do not end; try again in a minute", left)
+		}
+	}
+}
+
+// dropRemoved drops every role that is marked as removed, as far as nobody's
+// lock is in the way.
+func (s *Service) dropRemoved(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, "SELECT rolname FROM pg_roles WHERE NOT rolcanlogin AND shobj_description(oid, 'pg_authid') = $1", removedComment)
+	if err != nil {
+		return fmt.Errorf("list removed bindings: %w", err)
+	}
+	roles, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("list removed bindings: %w", err)
+	}
+	for _, role := range roles {
+		quoted := pgx.Identifier{role}.Sanitize()
+		err := execAll(ctx, conn, []string{
+			"REASSIGN OWNED BY " + quoted + " TO " + ownerRole,
+			"DROP OWNED BY " + quoted,
+			"DROP ROLE " + quoted,
+		})
+		switch {
+		case err == nil, hasCode(err, codeUndefinedObject): // another unbind was faster
+		case fault.Is(asFault(err), fault.Unavailable) && !conn.IsClosed():
+			s.log.WarnContext(ctx, "a removed binding's role is left closed until its objects' locks are free", "role", role, "error", err.Error())
+		default:
+			return fmt.Errorf("drop the removed role %s: %w", role, err)
+		}
+	}
+	return nil
+}
