@@ -119,7 +119,9 @@ func (s *Service) submit(ctx context.Context, name, operationID string, send fun
 	if lookErr != nil || len(own) == 0 {
 		return none, unavailable(err)
 	}
-	return s.tell(ctx, name, operationID, reportTask(&own[len(own)-1]), observed{})
+	found := &own[len(own)-1]
+	s.log.InfoContext(ctx, "task submitted", "deployment", name, "operation_id", operationID, "task_id", found.ID)
+	return s.tell(ctx, name, operationID, reportTask(found), observed{})
 }
 
 // tell makes the operation that callers see.
