@@ -1,4 +1,4 @@
--- Roles and rights that the release promises; post-start runs it, again and again.
+-- post-start runs this in the database postgres: roles and rights of the server.
 SET client_min_messages = warning;
 BEGIN;
 

@@ -1,0 +1,188 @@
+package boshrelease_test
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
+)
+
+// buildRelease runs build.sh with the cache given ("": the user's own) and returns the tarball.
+func buildRelease(cache string) (string, error) {
+	cmd := exec.Command("./build.sh")
+	cmd.Env = os.Environ()
+	if cache != "" {
+		bosh := os.Getenv("BOSH")
+		if bosh == "" {
+			bosh = filepath.Join(cacheDir(), "bin", "bosh")
+		}
+		cmd.Env = append(cmd.Env, "HOLDFAST_CACHE="+cache, "BOSH="+bosh)
+	}
+	return lastLine(cmd)
+}
+
+// lastLine runs a build script, which prints the path of what it made.
+func lastLine(cmd *exec.Cmd) (string, error) {
+	var progress strings.Builder
+	cmd.Stderr = &progress
+	out, err := cmd.Output()
+	if err != nil {
+		return "", errors.New(cmd.String() + ": " + err.Error() + "\n" + progress.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func cacheDir() string {
+	if dir := os.Getenv("HOLDFAST_CACHE"); dir != "" {
+		return dir
+	}
+	return filepath.Join(os.Getenv("HOME"), ".cache", "holdfast")
+}
+
+var releaseTarball = sync.OnceValues(func() (string, error) { return buildRelease("") })
+
+// readRelease returns the release and the store that holds its parts.
+func readRelease(t *testing.T, tarball string) (*release.Release, *release.Store) {
+	t.Helper()
+	store, err := release.OpenStore(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rel, err := store.AddRelease(t.Context(), tarball, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rel, store
+}
+
+// theRelease is the release as it is in the tree.
+func theRelease(t *testing.T) (*release.Release, *release.Store) {
+	t.Helper()
+	tarball, err := releaseTarball()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readRelease(t, tarball)
+}
+
+// A build in another folder, at another time, gives the same version and the same
+// fingerprints, so that directors recognise what they have compiled.
+func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
+	first, _ := theRelease(t)
+	cache := t.TempDir()
+	linkDownloads(t, cache)
+	tarball, err := buildRelease(cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _ := readRelease(t, tarball)
+	if first.Version != second.Version {
+		t.Errorf("got versions %s and %s", first.Version, second.Version)
+	}
+	if a, b := first.Packages[0].Fingerprint, second.Packages[0].Fingerprint; a != b {
+		t.Errorf("got package fingerprints %s and %s", a, b)
+	}
+	if a, b := first.Jobs[0].Fingerprint, second.Jobs[0].Fingerprint; a != b {
+		t.Errorf("got job fingerprints %s and %s", a, b)
+	}
+}
+
+// linkDownloads spares the other cache the download, not the build.
+func linkDownloads(t *testing.T, cache string) {
+	t.Helper()
+	from, to := filepath.Join(cacheDir(), "release"), filepath.Join(cache, "release")
+	if err := os.MkdirAll(filepath.Join(to, "debs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lists, _ := filepath.Glob(filepath.Join(from, "debian-*.list"))
+	debs, _ := filepath.Glob(filepath.Join(from, "debs", "*.deb"))
+	for _, path := range append(lists, debs...) {
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), content, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTheBuildLeavesTheTreeClean(t *testing.T) {
+	if _, err := releaseTarball(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("git", "status", "--porcelain", "--ignored", "--", ".").CombinedOutput()
+	if err != nil {
+		t.Skipf("not a git work tree: %s", out)
+	}
+	for _, name := range []string{".dev_builds", "dev_releases", "blobs", ".blobs", "blobs.yml"} {
+		if strings.Contains(string(out), name) {
+			t.Errorf("the build left %s in the tree:\n%s", name, out)
+		}
+	}
+}
+
+// Blobs are Debian's own files: whoever audits a release can check them against Debian's index.
+func TestThePackageHoldsTheListedDebianPackages(t *testing.T) {
+	rel, store := theRelease(t)
+	blob, err := store.Open(rel.Packages[0].Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	got := map[string]bool{}
+	for _, name := range tarNames(t, blob) {
+		if path, ok := strings.CutSuffix(strings.TrimPrefix(name, "./"), ".deb"); ok {
+			got[strings.TrimPrefix(path, "debian/")] = true
+		}
+	}
+	list, err := os.ReadFile("packages/postgresql-15/debian.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	for line := range strings.Lines(string(list)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		want++
+		if !got[line] {
+			t.Errorf("%s is missing from the package", line)
+		}
+	}
+	if len(got) != want {
+		t.Errorf("got %d Debian packages, want %d", len(got), want)
+	}
+}
+
+func tarNames(t *testing.T, r io.Reader) (names []string) {
+	t.Helper()
+	plain, err := gzip.NewReader(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for archive := tar.NewReader(plain); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+	}
+}
