@@ -30,8 +30,8 @@ type stackFlags struct {
 }
 
 func (f *stackFlags) addArtifacts(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.stemcell, "stemcell", "", "stemcell tarball (`make stemcell` builds it)")
-	cmd.Flags().StringVar(&f.release, "release", "", "release tarball (`make release` builds it)")
+	cmd.Flags().StringVar(&f.stemcell, "stemcell", "", "stemcell tarball, as made by make stemcell")
+	cmd.Flags().StringVar(&f.release, "release", "", "release tarball, as made by make release")
 	cmd.Flags().StringVar(&f.compiled, "compiled-packages", "", "folder of compiled packages that outlives the stack")
 	cmd.Flags().DurationVar(&f.resurrectionDelay, "resurrection-delay", 0, "how long a dead VM stays dead before it is recreated")
 }

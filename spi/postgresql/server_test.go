@@ -77,21 +77,31 @@ fsync = off
 log_min_error_statement = panic
 `, port, s.dir, s.path("data"), s.path("data/pg_ident.conf"), s.path("data/pg_hba.conf"), s.path("server.crt"), s.path("server.key"), s.path("admin_ca.crt")))
 	s.start()
-	s.run("psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "admin=holdfast", "--host", s.dir, "--port", strconv.Itoa(port), "--username", "postgres",
-		"--dbname", "postgres", "--file", s.converge())
+	// As the release's post-start does.
+	s.script("postgres", "server.sql")
+	s.script("template1", "database.sql")
 	return s
 }
 
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
 
-// converge copies the release's script to where the server's user may read it.
-func (s *server) converge() string {
-	content, err := os.ReadFile("../../boshrelease/jobs/postgresql/templates/converge.sql")
+// psql runs as the superuser, through the socket.
+func (s *server) psql(database string, args ...string) {
+	s.t.Helper()
+	s.run("psql", append([]string{"--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "admin=holdfast",
+		"--host", s.dir, "--port", strconv.Itoa(s.port), "--username", "postgres", "--dbname", database}, args...)...)
+}
+
+// script runs one of the release's scripts, from a copy that the server's user
+// may read.
+func (s *server) script(database, name string) {
+	s.t.Helper()
+	content, err := os.ReadFile(filepath.Join("../../boshrelease/jobs/postgresql/templates", name))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.write("converge.sql", string(content))
-	return s.path("converge.sql")
+	s.write(name, string(content))
+	s.psql(database, "--file", s.path(name))
 }
 
 // owner is who runs the server: PostgreSQL refuses root.
