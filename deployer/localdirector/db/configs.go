@@ -70,7 +70,7 @@ func (d *DB) Configs(ctx context.Context, f ConfigFilter) ([]Config, error) {
 			AND n.id > c.id) < ?`, f.Limit)
 	}
 	list, err := all(ctx, d, scanConfig, `SELECT `+configColumns+` FROM configs c `+where.clause()+
-		` ORDER BY type, name, id DESC`, where.args...)
+		` ORDER BY type, name != 'default', name, id DESC`, where.args...)
 	if err != nil {
 		return nil, fmt.Errorf("list configs: %w", err)
 	}

@@ -113,9 +113,17 @@ func TestDeploymentAndAllThatBelongsToIt(t *testing.T) {
 		t.Errorf("orphaning twice: got %v, want ErrNotFound", err)
 	}
 	check(t, d.PutVariable(ctx, db.Variable{ID: "v1", Name: "/h/demo/pw", Deployment: "demo", Type: "password", Value: json.RawMessage(`"x"`)}))
+	check(t, d.SetErrandState(ctx, "demo", "smoke", "a"))
+	check(t, d.SetErrandState(ctx, "demo", "smoke", "b"))
+	if state, err := d.ErrandState(ctx, "demo", "smoke"); err != nil || state != "b" {
+		t.Errorf("errand: got %q, %v, want b", state, err)
+	}
 
 	check(t, d.DeleteDeployment(ctx, "demo"))
 	check(t, d.DeleteDeployment(ctx, "demo"))
+	if state, err := d.ErrandState(ctx, "demo", "smoke"); err != nil || state != "" {
+		t.Errorf("errand after its deployment: got %q, %v, want none", state, err)
+	}
 	instances, err := d.AllInstances(ctx)
 	check(t, err)
 	disks, err := d.AllDisks(ctx)

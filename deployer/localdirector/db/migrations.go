@@ -61,6 +61,12 @@ CREATE TABLE orphan_disks (
 	cloud_properties TEXT NOT NULL,
 	orphaned_at INTEGER
 );
+CREATE TABLE errands (
+	deployment TEXT NOT NULL REFERENCES deployments (name) ON DELETE CASCADE,
+	name TEXT NOT NULL,
+	state TEXT NOT NULL,
+	PRIMARY KEY (deployment, name)
+);
 CREATE TABLE tasks (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	state TEXT NOT NULL,

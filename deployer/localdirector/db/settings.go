@@ -14,11 +14,7 @@ const (
 
 // Setting reads a director-wide setting; empty when it was never set.
 func (d *DB) Setting(ctx context.Context, name string) (string, error) {
-	v, err := one(ctx, d, func(s scanner) (string, error) {
-		var v string
-		err := s.Scan(&v)
-		return v, err
-	}, `SELECT value FROM settings WHERE name = ?`, name)
+	v, err := one(ctx, d, scanText, `SELECT value FROM settings WHERE name = ?`, name)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return "", fmt.Errorf("read setting %s: %w", name, err)
 	}
@@ -33,4 +29,10 @@ func (d *DB) SetSetting(ctx context.Context, name, value string) error {
 		return fmt.Errorf("store setting %s: %w", name, err)
 	}
 	return nil
+}
+
+func scanText(s scanner) (string, error) {
+	var v string
+	err := s.Scan(&v)
+	return v, err
 }
