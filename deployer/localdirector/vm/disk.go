@@ -19,34 +19,64 @@ type DiskHint struct {
 }
 
 // CreateDisk makes a persistent disk of exactly sizeMiB with an empty ext4. The
-// space is taken from this machine as the disk fills.
-func (h *Host) CreateDisk(ctx context.Context, sizeMiB int) (cid string, err error) {
-	if sizeMiB < 1 {
-		return "", fmt.Errorf("create disk: a size of %d MiB is too small", sizeMiB)
+// space is taken from this machine as the disk fills. An empty CID is chosen
+// here; one that exists is ErrExists.
+func (h *Host) CreateDisk(ctx context.Context, cid string, sizeMiB int) (string, error) {
+	if cid == "" {
+		cid = "disk-" + newID()
 	}
-	if stackIsGone(h.config.Dir) {
-		return "", ErrNoStack
+	if !validCID.MatchString(cid) {
+		return "", fmt.Errorf("create disk: %q cannot be a CID", cid)
 	}
-	cid = "disk-" + newID()
-	file := h.diskFile(cid)
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file)
-		}
-	}()
-	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", fmt.Errorf("create disk: %w", err)
-	}
-	err = errors.Join(f.Truncate(int64(sizeMiB)<<20), f.Close())
-	if err != nil {
-		return "", fmt.Errorf("create disk of %d MiB: %w", sizeMiB, err)
-	}
-	mkfs := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", file)
-	if out, err := mkfs.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("create disk of %d MiB: mkfs.ext4 (package e2fsprogs): %w: %s", sizeMiB, err, strings.TrimSpace(string(out)))
+	if err := h.createDisk(ctx, h.diskFile(cid), sizeMiB); err != nil {
+		return "", fmt.Errorf("create disk %s of %d MiB: %w", cid, sizeMiB, err)
 	}
 	return cid, nil
+}
+
+// createDisk makes the file under another name first: a disk that is there is whole.
+func (h *Host) createDisk(ctx context.Context, file string, sizeMiB int) error {
+	if sizeMiB < 1 {
+		return errors.New("that is too small")
+	}
+	if stackIsGone(h.config.Dir) {
+		return ErrNoStack
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), partialDisk)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	if err := errors.Join(f.Truncate(int64(sizeMiB)<<20), f.Close()); err != nil {
+		return err
+	}
+	mkfs := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", f.Name())
+	if out, err := mkfs.CombinedOutput(); err != nil {
+		return fmt.Errorf("mkfs.ext4 (package e2fsprogs): %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	err = os.Link(f.Name(), file)
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	}
+	return err
+}
+
+// partialDisk is the pattern of a disk's file while it is made; no CID begins so.
+const partialDisk = ".partial-*"
+
+// Disks returns the CIDs of all disks on this host, attached or not, in order.
+func (h *Host) Disks() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(h.config.Dir, "disks"))
+	if err != nil {
+		return nil, fmt.Errorf("list disks: %w", err)
+	}
+	var cids []string
+	for _, e := range entries {
+		if validCID.MatchString(e.Name()) {
+			cids = append(cids, e.Name())
+		}
+	}
+	return cids, nil
 }
 
 // DeleteDisk removes a disk and its content. An attached disk is ErrInUse; an

@@ -93,6 +93,9 @@ func (h *Host) open(ctx context.Context) (err error) {
 	}
 	h.cgroups = findCgroups(string(mounts))
 	h.limits = h.cgroups.prepare(h.stack.Name)
+	if err := writeJSON(filepath.Join(h.config.Dir, stackFile), stackRecord{h.stack, h.limits}); err != nil {
+		return err
+	}
 	return h.adopt(ctx)
 }
 

@@ -45,6 +45,7 @@ func runInit(status *os.File) error {
 		{"mount the root", mountRoot},
 		{"mount the kernel's file systems", mountKernel},
 		{"make devices", makeDevices},
+		{"cover the machine", coverHost},
 		{"mount cgroups", mountCgroups},
 		{"set the hostname", func(c bootConfig) error { return unix.Sethostname([]byte(c.Hostname)) }},
 		{"set up the network", setUpNetwork},

@@ -60,7 +60,7 @@ func mountKernel(c bootConfig) error {
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	const readOnly = unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY
 	root := c.Dir.path(rootDir)
-	err := mountAll(root, []mount{
+	return mountAll(root, []mount{
 		{"proc", "/proc", "proc", quiet, ""},
 		{"sysfs", "/sys", "sysfs", quiet | unix.MS_RDONLY, ""},
 		{"tmpfs", "/dev", "tmpfs", unix.MS_NOSUID, "mode=755,size=1m"},
@@ -73,19 +73,6 @@ func mountKernel(c bootConfig) error {
 		{root + "/proc/sys/net", "/proc/sys/net", "", unix.MS_BIND, ""},
 		{"", "/proc/sys/net", "", unix.MS_BIND | unix.MS_REMOUNT, ""},
 	})
-	if err != nil {
-		return err
-	}
-	for _, hidden := range []string{"/proc/kcore", "/proc/sysrq-trigger", "/proc/keys", "/proc/timer_list", "/proc/kmsg"} {
-		target := root + hidden
-		if _, err := os.Lstat(target); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err := unix.Mount("/dev/null", target, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("cover %s: %w", hidden, err)
-		}
-	}
-	return nil
 }
 
 func makeDevices(c bootConfig) error {
@@ -111,6 +98,20 @@ func makeDevices(c bootConfig) error {
 	} {
 		if err := os.Symlink(target, filepath.Join(dev, name)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// coverHost hides what of /proc shows or moves the machine.
+func coverHost(c bootConfig) error {
+	root := c.Dir.path(rootDir)
+	for _, hidden := range []string{"/proc/kcore", "/proc/sysrq-trigger", "/proc/keys", "/proc/timer_list", "/proc/kmsg"} {
+		if _, err := os.Lstat(root + hidden); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := unix.Mount(root+"/dev/null", root+hidden, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("%s: %w", hidden, err)
 		}
 	}
 	return nil

@@ -43,9 +43,9 @@ type Network struct {
 
 // Limits says what this kernel enforces.
 type Limits struct {
-	Memory bool
-	CPU    bool
+	Memory bool `json:"memory"`
+	CPU    bool `json:"cpu"`
 	// NotEnforced names in one sentence what a VM's spec asks for and does not
 	// get here, with the reason; empty when there is nothing to say.
-	NotEnforced string
+	NotEnforced string `json:"not_enforced"`
 }

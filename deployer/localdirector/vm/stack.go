@@ -17,6 +17,25 @@ import (
 // stackFile is the record of the stack in its folder.
 const stackFile = "stack.json"
 
+// stackRecord is what stackFile holds. The limits are for whoever reads it
+// while the Host belongs to another process.
+type stackRecord struct {
+	Stack
+	Limits Limits `json:"limits"`
+}
+
+// Inspect reads the stack recorded in dir and the limits that held when it was
+// opened last. It needs no Host and disturbs none. ErrNotFound: none was opened
+// there yet.
+func Inspect(dir string) (Stack, Limits, error) {
+	var r stackRecord
+	err := readJSON(filepath.Join(dir, stackFile), &r)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Stack{}, Limits{}, fmt.Errorf("stack in %s: %w", dir, ErrNotFound)
+	}
+	return r.Stack, r.Limits, err
+}
+
 // stacksRange is where stacks take their subnets from, stackBits their length.
 var stacksRange = netip.MustParsePrefix("10.240.0.0/12")
 

@@ -18,6 +18,9 @@ import (
 // run: something to hand over to, and an agent.
 var requiredFiles = []string{"sbin/init", "var/vcap/bosh/bin/bosh-agent"}
 
+// partialStemcell is the pattern of a stemcell's folder while it is made or removed.
+const partialStemcell = ".partial-*"
+
 // ImportStemcell unpacks a stemcell's image, a gzipped tar of a root file
 // system. The CID comes from the content, so importing it again returns the
 // same one and does nothing.
@@ -44,7 +47,7 @@ func (h *Host) ImportStemcell(ctx context.Context, imagePath string) (string, er
 
 // unpack fills the target folder, which appears only when it is whole.
 func unpack(ctx context.Context, image, target string) (err error) {
-	partial, err := os.MkdirTemp(filepath.Dir(target), "partial-")
+	partial, err := os.MkdirTemp(filepath.Dir(target), partialStemcell)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (h *Host) DeleteStemcell(_ context.Context, cid string) error {
 	}
 	target := filepath.Dir(h.stemcellRoot(cid))
 	// Renamed first, so that no VM starts on half a root.
-	doomed := filepath.Join(filepath.Dir(target), "partial-"+newID())
+	doomed := filepath.Join(filepath.Dir(target), strings.Replace(partialStemcell, "*", newID(), 1))
 	if err := os.Rename(target, doomed); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {

@@ -42,15 +42,27 @@ func (h *Host) adopt(ctx context.Context) error {
 	return h.detachOrphans(ctx)
 }
 
-// detachOrphans frees devices that no VM has: of disks that were being attached.
+// detachOrphans frees devices that no VM has, of disks that were being
+// attached, and removes disks and stemcells that were being made.
 func (h *Host) detachOrphans(ctx context.Context) error {
-	disks, err := os.ReadDir(filepath.Join(h.config.Dir, "disks"))
+	disks, err := h.Disks()
 	if err != nil {
 		return err
 	}
-	for _, d := range disks {
-		if cid := d.Name(); h.owners[cid] == "" {
+	for _, cid := range disks {
+		if h.owners[cid] == "" {
 			if err := detachLoops(ctx, h.diskFile(cid)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, pattern := range []string{"disks/" + partialDisk, "stemcells/" + partialStemcell} {
+		partial, err := filepath.Glob(filepath.Join(h.config.Dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, p := range partial {
+			if err := os.RemoveAll(p); err != nil {
 				return err
 			}
 		}

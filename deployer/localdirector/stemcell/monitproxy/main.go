@@ -2,8 +2,11 @@
 //
 // The agent speaks to monit 5.2.5, which real stemcells carry; Debian's monit
 // 5.33 refuses POSTs without a security token, sent twice, as a cookie and as a
-// form field. The proxy adds both. It also waits for a monit that is being
-// restarted, where the agent would pause a second before trying again.
+// form field. The proxy adds both.
+//
+// It also spares the agent seconds of waiting when it restarts monit: requests
+// wait until the new one listens, and a status tells the new one from the old
+// (its incarnation) also within the same second.
 package main
 
 import (
@@ -18,13 +21,18 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 )
 
 const (
 	listenAddress = "127.0.0.1:2822" // where the agent expects monit
 	monitAddress  = "127.0.0.1:2823" // as monitrc says
+	monitPidFile  = "/var/vcap/monit/monit.pid"
 	maxBody       = 64 << 10
+	maxStatus     = 16 << 20
 	restartTime   = 10 * time.Second
 )
 
@@ -43,11 +51,13 @@ func run() error {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: monitAddress})
+			r.Out.Header.Del("Accept-Encoding") // we read statuses
 			if r.Out.Method == http.MethodPost {
 				addToken(r.Out, token)
 			}
 		},
-		Transport: &http.Transport{DialContext: dialPatiently, DisableKeepAlives: true},
+		ModifyResponse: refineIncarnation,
+		Transport:      &http.Transport{DialContext: dialPatiently, DisableKeepAlives: true, DisableCompression: true},
 	}
 	server := &http.Server{Addr: listenAddress, Handler: http.MaxBytesHandler(proxy, maxBody), ReadHeaderTimeout: 10 * time.Second}
 	return server.ListenAndServe()
@@ -71,6 +81,30 @@ func addToken(r *http.Request, token string) {
 	r.Body = io.NopCloser(bytes.NewReader(form))
 	r.ContentLength = int64(len(form))
 	r.Header.Set("Cookie", "securitytoken="+token)
+}
+
+var incarnation = regexp.MustCompile(`incarnation="[0-9]+"`)
+
+// refineIncarnation replaces the second in which monit started by the
+// millisecond in which it wrote its pid.
+func refineIncarnation(r *http.Response) error {
+	if r.StatusCode != http.StatusOK || !strings.HasPrefix(r.Request.URL.Path, "/_status") {
+		return nil
+	}
+	written, err := os.Stat(monitPidFile)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxStatus))
+	if err != nil {
+		return err
+	}
+	_ = r.Body.Close()
+	body = incarnation.ReplaceAll(body, fmt.Appendf(nil, `incarnation="%d"`, written.ModTime().UnixMilli()))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return nil
 }
 
 // dialPatiently connects to monit, waiting while it restarts.
