@@ -25,7 +25,7 @@ func InstanceSpec(in SpecInput) map[string]any {
 	}
 	spec := map[string]any{
 		"deployment":      in.Deployment,
-		"job":             map[string]any{"name": in.Group.Name, "templates": templates},
+		"job":             map[string]any{"name": in.Group.Name, "template": in.Job, "templates": templates},
 		"name":            in.Group.Name,
 		"index":           i.Index,
 		"id":              i.ID,
