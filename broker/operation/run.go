@@ -21,9 +21,9 @@ type run struct {
 	op  store.Operation
 	in  store.Instance
 	// task is the deployer's operation as last seen; it may be forgotten.
-	task    deployer.Operation
-	saved   time.Time // when op was last written
-	unsaved bool      // op holds progress that is not written yet
+	task       deployer.Operation
+	progressed time.Time // when mere progress was last written
+	unsaved    bool      // op holds progress that is not written yet
 
 	interrupt chan struct{}      // closed: stop between two steps
 	abandon   context.CancelFunc // the lease is lost: stop at once
@@ -50,7 +50,7 @@ func (r *run) advance(ctx context.Context) error {
 		m := next(r.op, seen, now, r.w.cfg.Limits)
 		r.logMove(seen, m)
 		if write, in := r.apply(seen, m, now); write {
-			if err := r.save(ctx, in, now); err != nil {
+			if err := r.save(ctx, in); err != nil {
 				if err = r.afterSaveError(ctx, err); err != nil {
 					return err
 				}

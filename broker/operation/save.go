@@ -24,6 +24,7 @@ func (r *run) apply(seen observed, m move, now time.Time) (write bool, in *store
 		in = r.enter(seen, m.to)
 		r.op.State, r.op.StateSince, r.op.TroubleSince = m.to, now, time.Time{}
 		r.op.Done, r.op.Total = 0, 0
+		r.progressed = time.Time{} // the first progress of a state shows at once
 		if m.resubmit {
 			r.op.Submission++
 		}
@@ -42,7 +43,10 @@ func (r *run) apply(seen observed, m move, now time.Time) (write bool, in *store
 		r.op.Message, r.op.Done, r.op.Total = message, m.progress.Done, m.progress.Total
 		r.unsaved = true
 	}
-	return write || (r.unsaved && now.Sub(r.saved) >= saveProgressEvery), nil
+	if r.unsaved && now.Sub(r.progressed) >= saveProgressEvery {
+		write, r.progressed = true, now
+	}
+	return write, nil
 }
 
 // enter says what entering a state changes in the instance's row; nil:
@@ -98,14 +102,14 @@ func (r *run) fail(m move, now time.Time) {
 	r.log.Error("step failed, going on", "state", r.op.State, "next", m.to, "reference", r.op.Reference, "error", f.cause.Error())
 }
 
-// save writes the rows. It tells whether the run may go on.
-func (r *run) save(ctx context.Context, in *store.Instance, now time.Time) error {
+// save writes the rows.
+func (r *run) save(ctx context.Context, in *store.Instance) error {
 	if err := r.w.store.SaveOperation(ctx, &r.op, in); err != nil {
 		return err
 	}
 	if in != nil {
 		r.in = *in
 	}
-	r.saved, r.unsaved = now, false
+	r.unsaved = false
 	return nil
 }

@@ -130,7 +130,7 @@ func (w *Worker) claim(ctx, steps context.Context, runs *sync.WaitGroup) bool {
 		return false
 	}
 	runCtx, abandon := context.WithCancel(steps)
-	r := &run{w: w, id: op.ID, op: op, interrupt: make(chan struct{}), abandon: abandon, saved: op.UpdatedAt,
+	r := &run{w: w, id: op.ID, op: op, interrupt: make(chan struct{}), abandon: abandon,
 		log: w.log.With("operation_id", op.ID, "instance_id", op.InstanceID, "kind", op.Kind)}
 	w.mu.Lock()
 	_, mine := w.running[op.ID]
