@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +78,7 @@ func (c consumer) candidates(own []Provider) ([]Provider, error) {
 			providers, exists = c.in.Providers(c.given.Deployment)
 		}
 		if !exists {
-			return nil, fmt.Errorf("Link '%s' in job '%s' from instance group '%s' consumes from deployment '%s', but the deployment does not exist.", //nolint:staticcheck // the director's words
+			return nil, faultf(CodeUnknown, "Link '%s' in job '%s' from instance group '%s' consumes from deployment '%s', but the deployment does not exist.",
 				c.name(), c.job, c.group, c.given.Deployment)
 		}
 	}
@@ -108,7 +107,7 @@ func (c consumer) view(found []Provider) (Link, error) {
 		one := &link.Instances[i]
 		address, ok := one.Addresses[network]
 		if !ok {
-			return link, fmt.Errorf("Provider link does not have network: '%s'", network) //nolint:staticcheck // the director's words
+			return link, faultf(CodeUnknown, "Provider link does not have network: '%s'", network)
 		}
 		one.Address, one.Addresses = address, nil
 	}
@@ -133,7 +132,7 @@ func (c consumer) manual() (Link, error) {
 			Bootstrap: r.boolOr("bootstrap", false), AZ: r.strOr("az", ""), Address: r.strOr("address", ""),
 		}
 		if r.err != nil {
-			return link, fmt.Errorf("Manual link '%s' in job '%s' in instance group '%s': %w", c.link.Name, c.job, c.group, r.err) //nolint:staticcheck // shown to the user
+			return link, faultf(CodeUnknown, "Manual link '%s' in job '%s' in instance group '%s': %s", c.link.Name, c.job, c.group, r.err)
 		}
 		link.Instances = append(link.Instances, one)
 	}
@@ -166,5 +165,5 @@ func (c consumer) unresolved(found []Provider) error {
 			fmt.Fprintf(&b, " does not belong to network '%s'", c.given.Network)
 		}
 	}
-	return errors.New(b.String())
+	return faultf(CodeUnknown, "%s", b.String())
 }

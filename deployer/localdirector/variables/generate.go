@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -64,7 +63,7 @@ func (e ensurer) ensure(v manifest.Variable) (Stored, error) {
 		return Stored{}, fmt.Errorf("look up variable %s: %w", name, err)
 	}
 	if found && have.Type != v.Type && v.UpdateMode == "no-overwrite" {
-		return Stored{}, e.failed(v, name, errors.New("The credential type cannot be modified. Please delete the credential if you wish to create it with a different type.")) //nolint:staticcheck // shown to the user
+		return Stored{}, e.failed(v, name, typeChanged)
 	}
 	if found && !e.stale(v, have, canonical, options) {
 		return have, nil
@@ -80,6 +79,15 @@ func (e ensurer) ensure(v manifest.Variable) (Stored, error) {
 	}
 	return s, nil
 }
+
+// typeChanged is what a credential store answers; only converge and overwrite
+// may make something else of a name.
+const typeChanged sentence = "The credential type cannot be modified. Please delete the credential if you wish to create it with a different type."
+
+// sentence is an error whose text is shown to users as it is.
+type sentence string
+
+func (s sentence) Error() string { return string(s) }
 
 // stale tells whether the update mode asks for a new value: a certificate of
 // a CA that was renewed just now is stale, too.

@@ -115,7 +115,7 @@ const certificates = `
 - {name: client, type: certificate, options: {ca: /bosh/demo/ca, common_name: admin, extended_key_usage: [client_auth]}}
 `
 
-type pair struct{ Certificate, Private_Key, CA string } //nolint:staticcheck // the JSON's name
+type pair struct{ Certificate, Private_Key, CA string }
 
 func TestCertificates(t *testing.T) {
 	store := newMemory()
