@@ -11,22 +11,23 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly home=${HOLDFAST_CACHE:-$HOME/.cache/holdfast}
 readonly cache=$home/release
-readonly bosh=${BOSH:-$home/bin/bosh}
+readonly scripts=$here/../scripts
 readonly name=holdfast-postgresql base_version=0.1.0
 readonly package=packages/postgresql-15
 
-say() { printf 'release: %s\n' "$*" >&2; }
-
 fail() {
-  say "$*"
+  printf 'release: %s\n' "$*" >&2
   exit 1
 }
+
+# step TITLE COMMAND… shows that it lives, and its output only when it fails.
+step() { "$scripts/step.sh" "$@" >&2; }
 
 need() {
   local codename
   codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   [[ $codename == bookworm ]] || fail "Debian 12 (bookworm) is needed for its packages, this is ${codename:-unknown}"
-  [[ -x $bosh ]] || fail "the bosh CLI is missing at $bosh (make bosh, or set BOSH)"
+  bosh=${BOSH:-$("$scripts/tools.sh" bosh)}
 }
 
 # locations prints "url file size SHA256:digest" of each Debian package.
@@ -38,10 +39,8 @@ locations() {
 resolve() {
   resolved=$cache/debian-$(printf '%s\n' "${debs[@]}" "$(dpkg --print-architecture)" | sha256sum | cut -c 1-16).list
   [[ -s $resolved && ${1:-} != --update ]] && return
-  say "choose versions of ${#debs[@]} Debian packages"
   if [[ ${1:-} == --update ]] || ! locations >"$work/list"; then
-    say "read Debian's package lists (apt-get update)"
-    apt-get -qq update >"$work/apt.log" 2>&1 || fail "apt-get update failed: $(tail -n 2 "$work/apt.log")"
+    step "reading Debian's package lists" apt-get -q update
     locations >"$work/list" || fail "Debian does not offer the packages: $(tail -n 2 "$work/apt.log")"
   fi
   [[ $(wc -l <"$work/list") -eq ${#debs[@]} ]] || fail "not every package of $package/debian.txt was found: $(cat "$work/apt.log")"
@@ -51,22 +50,16 @@ resolve() {
 # have tells whether a package file is in the cache, whole.
 have() { [[ -f $cache/debs/$1 ]] && sha256sum --quiet --status -c - <<<"$2  $cache/debs/$1"; }
 
-# fetch downloads what is missing, in one go, and says how far it is.
+# fetch downloads what is missing.
 fetch() {
   local file digest missing=()
   while read -r _ file _ digest; do
     have "$file" "${digest#SHA256:}" || missing+=("${file%%_*}=$(version_of "$file")")
   done <"$resolved"
   ((${#missing[@]})) || return 0
-  say "download ${#missing[@]} Debian packages"
   mkdir -p "$work/debs"
-  (cd "$work/debs" && exec apt-get -q -o APT::Sandbox::User=root download "${missing[@]}") >"$work/apt.log" 2>&1 &
-  local pid=$!
-  while kill -0 "$pid" 2>/dev/null; do
-    sleep 2
-    say "  … $(find "$work/debs" -name '*.deb' | wc -l) of ${#missing[@]}, $(du -sh "$work/debs" | cut -f 1)"
-  done
-  wait "$pid" || return 1
+  step "downloading ${#missing[@]} Debian packages" \
+    env -C "$work/debs" apt-get -q -o APT::Sandbox::User=root download "${missing[@]}" || return 1
   mv "$work"/debs/*.deb "$cache/debs/"
 }
 
@@ -102,11 +95,18 @@ content_version() {
 
 create() {
   local tarball=$1 version=$2
-  say "create $name/$version"
-  "$bosh" --non-interactive create-release --dir "$work/release" --sha2 --force \
-    --version "$version" --tarball "$work/release.tgz" >"$work/create.log" 2>&1 || fail "$(tail -n 5 "$work/create.log")"
+  step "creating the release $name/$version" "$bosh" --non-interactive create-release --dir "$work/release" --sha2 --force \
+    --version "$version" --tarball "$work/release.tgz"
   mv "$work/release.tgz" "$tarball"
-  say "built in $SECONDS s, $(du -h "$tarball" | cut -f 1)"
+}
+
+# prune keeps the newest builds and the packages in use.
+prune() {
+  local file
+  find "$cache" -maxdepth 1 -name "$name-*.tgz" -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2- | xargs -r rm -f
+  for file in "$cache"/debs/*.deb; do
+    grep -qF " ${file##*/} " "$cache"/debian-*.list || rm -f "$file"
+  done
 }
 
 main() {
@@ -114,17 +114,22 @@ main() {
   need
   mkdir -p "$cache/debs"
   exec 9>"$cache/lock"
-  flock -w 1 9 || { say "waiting for another build" && flock 9; }
+  flock -n 9 || step "waiting for another build" flock "$cache/lock" true
+  flock 9
   work=$(mktemp -d "$cache/build.XXXXXX")
   trap 'rm -rf "$work"' EXIT
   mapfile -t debs < <(grep -Ev '^(#|$)' "$here/$package/debian.txt" | sort)
   resolve "$@"
   # Mirrors drop superseded versions: what was chosen long ago may be gone.
-  fetch || { resolve --update && fetch; } || fail "download failed: $(tail -n 3 "$work/apt.log")"
+  fetch || { resolve --update && fetch; } || fail "the Debian packages cannot be downloaded"
   stage
   version=$(content_version)
   tarball=$cache/$name-$version.tgz
-  [[ -f $tarball ]] || create "$tarball" "$version"
+  if [[ ! -f $tarball ]]; then
+    create "$tarball" "$version"
+    prune
+  fi
+  touch "$tarball"
   echo "$tarball"
 }
 
