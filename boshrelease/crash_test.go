@@ -163,3 +163,34 @@ func TestPostStartVerifiesTheServersCertificate(t *testing.T) {
 		t.Errorf("got %q, %v", out, err)
 	}
 }
+
+// A session that is killed takes the others down with it and the server up
+// again by itself; what the session ran is not written to the log.
+func TestAKilledSessionDoesNotLogItsStatement(t *testing.T) {
+	const secret = "hunter2hunter2"
+	s := newServer(t, nil)
+	s.up()
+	s.makeTenant()
+	s.insert()
+	s.do("setsid /var/vcap/packages/postgresql-15/bin/psql -Xq '" + with("app_1", "correct", "tenant_1") +
+		`' -c "SELECT pg_sleep(60), '` + secret + `'" >/dev/null 2>&1 </dev/null &`)
+	pid := ""
+	s.eventually(10*time.Second, "the session sleeps", func() error {
+		if pid = s.admin("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"); pid == "" {
+			return errors.New("not there")
+		}
+		return nil
+	})
+	s.do("kill -KILL " + pid)
+	s.eventually(10*time.Second, "the server is back", func() error {
+		_, err := s.psql(with("app_1", "correct", "tenant_1"), "SELECT 1")
+		return err
+	})
+	if got := s.rows(); got != "1" {
+		t.Errorf("got %s rows, want 1", got)
+	}
+	log := s.do("cat /var/vcap/sys/log/postgresql/*")
+	if !strings.Contains(log, "was terminated by signal 9") || strings.Contains(log, secret) {
+		t.Errorf("want the crash in the log without its statement:\n%s", log)
+	}
+}
