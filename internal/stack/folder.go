@@ -27,7 +27,7 @@ func (f Folder) AccessFile() string { return f.path("client.json") }
 func (f Folder) DirectorDir() string { return f.path("director") }
 
 // DirectorCA is the certificate authority of the local director's API.
-func (f Folder) DirectorCA() string { return f.path("director-ca.pem") }
+func (f Folder) DirectorCA() string { return f.path("director", "tls", "ca.pem") }
 
 // LogFile is where a part's log goes.
 func (f Folder) LogFile(part string) string { return f.path("log", part+".log") }

@@ -1,0 +1,98 @@
+# Holdfast. `make` or `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What is slow to build is kept here, by content, outside the tree.
+export HOLDFAST_CACHE ?= $(HOME)/.cache/holdfast
+STATE ?= /var/lib/holdfast
+
+step := scripts/step.sh
+go_files := $(shell git ls-files '*.go' 2>/dev/null)
+
+# The stemcell and the release, built when needed: their scripts print the path.
+artifacts = stemcell=$$(deployer/localdirector/stemcell/build.sh); release=$$(BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh)
+stack_flags = --stemcell "$$stemcell" --release "$$release" --compiled-packages "$(HOLDFAST_CACHE)/compiled"
+
+##@ Use it
+.PHONY: demo
+demo: deps-run build ## Show the whole life of a service instance; leaves nothing
+	@$(artifacts); bin/holdfast demo $(stack_flags)
+
+.PHONY: run
+run: deps-run build ## Start the stack and leave it running (STATE=folder)
+	@$(artifacts); bin/holdfast up --detach --state "$(STATE)" $(stack_flags)
+
+.PHONY: down
+down: build ## Remove the stack that `make run` started, with all its data
+	@bin/holdfast down --state "$(STATE)"
+
+##@ Build it
+.PHONY: build
+build: ## Build bin/holdfast
+	@$(step) "building bin/holdfast (Go modules are downloaded the first time)" go build -o bin/holdfast ./cmd/holdfast
+
+.PHONY: stemcell
+stemcell: deps-run ## Build the local director's stemcell once; prints its path
+	@deployer/localdirector/stemcell/build.sh
+
+.PHONY: release
+release: deps-run ## Build the BOSH release from Debian's packages; prints its path
+	@BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh
+
+.PHONY: bosh
+bosh: ## Build the stock bosh CLI; prints its path
+	@scripts/tools.sh bosh
+
+##@ Test it
+# These need root and make VMs; the race detector would slow PostgreSQL's and
+# the director's deadlines, not find more: what they run is in other processes.
+real_packages := ./boshrelease ./deployer/localdirector ./test/...
+
+.PHONY: test
+test: deps-test lint artifacts test-unit test-real ## Everything that must hold before a change lands
+
+.PHONY: test-unit
+test-unit: ## Tests beside the code, with the race detector
+	go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_packages) | paste -sd'|')")
+
+.PHONY: test-real
+test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for real
+	go test -timeout 25m -p 1 $(real_packages)
+
+.PHONY: test-crash
+test-crash: deps-test artifacts ## Kill parts at random moments of provisions (RUNS=20)
+	go test -count=1 -timeout 30m -v -run TestCrash ./test/crash -args -runs $(or $(RUNS),20)
+
+.PHONY: artifacts
+artifacts: deps-run
+	@$(artifacts); echo "stemcell $$stemcell"; echo "release  $$release"
+
+.PHONY: lint
+lint: deps-test ## gofmt, go vet, staticcheck, shellcheck
+	@unformatted=$$(gofmt -l $(go_files)); [[ -z $$unformatted ]] || { echo "FAILED: gofmt would change:"; echo "$$unformatted"; exit 1; }
+	@$(step) "go vet" go vet ./...
+	@$(step) "staticcheck" "$$(scripts/tools.sh staticcheck)" ./...
+	@$(step) "shellcheck" shellcheck .ci/run $$(git ls-files '*.sh')
+
+##@ Measure it
+.PHONY: bench
+bench: deps-test artifacts build ## Times of demo, provision, bind, unbind, deprovision; written to bench/
+	@$(artifacts); go run ./bench/cmd/lifecycle -holdfast bin/holdfast $(stack_flags)
+
+##@ Keep house
+.PHONY: deps-run
+deps-run:
+	@scripts/deps.sh run
+
+.PHONY: deps-test
+deps-test:
+	@scripts/deps.sh test
+
+.PHONY: clean
+clean: ## Remove what was built in the tree (the cache stays)
+	rm -rf bin
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
