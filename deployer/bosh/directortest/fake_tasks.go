@@ -129,15 +129,30 @@ func (f *Fake) step(t *task) error {
 	return nil
 }
 
+// manifestModel is what the fake understands of a manifest.
+type manifestModel struct {
+	Stemcells *[]any `yaml:"stemcells"`
+	Groups    []struct {
+		Name      string `yaml:"name"`
+		Instances *int   `yaml:"instances"`
+		Jobs      []struct {
+			Name       string `yaml:"name"`
+			Properties struct {
+				Fail struct {
+					PreStart bool `yaml:"pre_start"`
+				} `yaml:"fail"`
+			} `yaml:"properties"`
+		} `yaml:"jobs"`
+	} `yaml:"instance_groups"`
+}
+
 func (f *Fake) deploy(t *task, d *deployment, manifest string) error {
-	var m struct {
-		Groups []struct {
-			Name      string `yaml:"name"`
-			Instances *int   `yaml:"instances"`
-		} `yaml:"instance_groups"`
-	}
+	var m manifestModel
 	if err := yaml.Unmarshal([]byte(manifest), &m); err != nil {
 		return &taskError{40001, "Required property 'releases' was not specified in object"}
+	}
+	if m.Stemcells != nil && len(*m.Stemcells) == 0 {
+		return &taskError{190019, "'stemcells' needs to be specified"}
 	}
 	if err := f.stage(t, "Preparing deployment", nil, "Preparing deployment"); err != nil {
 		return err
@@ -162,6 +177,11 @@ func (f *Fake) deploy(t *task, d *deployment, manifest string) error {
 			}
 			if fault := f.takeFault("TASK", d.name); fault != nil {
 				return &taskError{fault.Status, fault.Body}
+			}
+		}
+		for _, j := range g.Jobs {
+			if j.Properties.Fail.PreStart {
+				return &taskError{450001, "Action Failed get_task: Task 4476f011-a5d2-4553-6483-5ef6ae4d468e result: 1 of 1 pre-start scripts failed. Failed Jobs: " + j.Name + "."}
 			}
 		}
 	}
