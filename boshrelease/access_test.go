@@ -19,6 +19,7 @@ func TestAccess(t *testing.T) {
 	t.Run("no secret reaches the log", s.testLogHasNoSecrets)
 	t.Run("extensions", s.testExtensions)
 	t.Run("a repeated deployment changes nothing", s.testRepeat)
+	t.Run("a database's own defaults disturb nobody", s.testHostileDefaults)
 }
 
 func (s *server) testLogins(t *testing.T) {
@@ -219,5 +220,40 @@ func (s *server) testRepeat(t *testing.T) {
 	s.do(s.script("post-start"))
 	if after := s.postmaster() + s.admin("SELECT system_identifier FROM pg_control_system()"); after != before {
 		t.Errorf("server and system identifier: got %s, want %s", after, before)
+	}
+}
+
+// testHostileDefaults: the owner of a database may set defaults for all of its
+// sessions and put functions in the way. Neither post-start nor an admin that
+// fixes its own defaults is disturbed.
+func (s *server) testHostileDefaults(t *testing.T) {
+	app := with("app_1", "correct", "tenant_1")
+	for _, sql := range []string{
+		"ALTER DATABASE tenant_1 SET role = 'owner_1'",
+		"ALTER DATABASE tenant_1 SET default_transaction_read_only = on",
+		"ALTER DATABASE tenant_1 SET statement_timeout = 1",
+		"ALTER DATABASE tenant_1 SET search_path = evil, pg_catalog",
+		"CREATE SCHEMA evil",
+		"CREATE FUNCTION evil.format(text, name, name) RETURNS text LANGUAGE sql AS $$ SELECT 'ALTER ROLE app_1 SUPERUSER' $$",
+		"CREATE FUNCTION evil.pg_has_role(oid, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+	} {
+		if out, err := s.psql(app+" options='-c default_transaction_read_only=off -c statement_timeout=0'", sql); err != nil {
+			t.Fatalf("%s: %s", sql, out)
+		}
+	}
+	s.do(s.script("post-start"))
+	admin := as("holdfast", "admin", "tenant_1")
+	if out, err := s.psql(admin, "CREATE ROLE app_9"); err == nil {
+		t.Errorf("the defaults have no effect at all: %s", out)
+	}
+	const pinned = " options='-c role=none -c default_transaction_read_only=off -c statement_timeout=10s -c search_path=pg_catalog'"
+	if out, err := s.psql(admin+pinned, "CREATE ROLE app_9", "ALTER DATABASE tenant_1 RESET ALL"); err != nil {
+		t.Error(out)
+	}
+	if out, err := s.psql(app, "SET ROLE NONE", "CREATE TABLE evil.t (id int)"); err != nil {
+		t.Error(out)
+	}
+	if got := s.admin("SELECT count(*) FROM pg_roles WHERE rolsuper"); got != "1" {
+		t.Errorf("got %s superusers", got)
 	}
 }
