@@ -58,7 +58,7 @@ func newRootCommand() *cobra.Command {
 	)
 	root.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand())
 	addClientCommands(root)
-	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand())
+	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand(), newDirectorCommand())
 	return root
 }
 

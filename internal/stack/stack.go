@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,9 +40,8 @@ type Stack struct {
 	log      *slog.Logger
 	lock     *os.File
 
-	end   context.CancelFunc
-	parts sync.WaitGroup // one goroutine each
-	ends  []func()       // per part, in the order they started
+	end  context.CancelFunc
+	ends []func() // per part, in the order they started
 }
 
 // ErrRunning tells that another supervisor has the stack.
@@ -155,13 +154,14 @@ const startLimit = time.Minute
 func (s *Stack) startPart(ctx context.Context, p part) error {
 	running, end := context.WithCancel(context.Background())
 	done := make(chan struct{})
+	var deaths atomic.Int64
 	go func() {
 		defer close(done)
-		s.supervise(running, p)
+		s.supervise(running, p, &deaths)
 	}()
 	s.ends = append(s.ends, func() { end(); <-done })
-	if err := waitReady(ctx, p, startLimit); err != nil {
-		return fmt.Errorf("%w\n%s", err, lastLines(s.folder.LogFile(p.name), 5))
+	if err := waitReady(ctx, p, startLimit, &deaths); err != nil {
+		return fmt.Errorf("%w; the end of its log:\n%s", err, lastLines(s.folder.LogFile(p.name), 3))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,8 +31,9 @@ const (
 	maxLog = 32 << 20
 )
 
-// supervise keeps a part running until ctx ends, then ends it.
-func (s *Stack) supervise(ctx context.Context, p part) {
+// supervise keeps a part running until ctx ends, then ends it. It counts the
+// part's deaths in deaths.
+func (s *Stack) supervise(ctx context.Context, p part, deaths *atomic.Int64) {
 	pause := firstPause
 	for restarts := 0; ctx.Err() == nil; restarts++ {
 		begin := time.Now()
@@ -39,6 +41,7 @@ func (s *Stack) supervise(ctx context.Context, p part) {
 		if ctx.Err() != nil {
 			return
 		}
+		deaths.Add(1)
 		if time.Since(begin) > settled {
 			pause = firstPause
 		}
@@ -98,8 +101,11 @@ func openLog(path string) (io.WriteCloser, error) {
 	return log, nil
 }
 
-// waitReady waits until a part answers, telling say what is waited for.
-func waitReady(ctx context.Context, p part, limit time.Duration) error {
+// hopeless is how often a part may die before it has answered once.
+const hopeless = 3
+
+// waitReady waits until a part answers.
+func waitReady(ctx context.Context, p part, limit time.Duration, deaths *atomic.Int64) error {
 	deadline := time.Now().Add(limit)
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -108,8 +114,11 @@ func waitReady(ctx context.Context, p part, limit time.Duration) error {
 		if err == nil {
 			return nil
 		}
+		if deaths.Load() >= hopeless {
+			return fmt.Errorf("the %s does not start", p.name)
+		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s does not answer after %s: %w", p.name, limit, err)
+			return fmt.Errorf("the %s does not answer after %s: %w", p.name, limit, err)
 		}
 		select {
 		case <-ctx.Done():
