@@ -87,11 +87,17 @@ func (a *api) diffText(ctx context.Context, s *diffSource) (string, error) {
 	return c.Content, err
 }
 
-// diffTexts compares two configs. The new one must be a YAML hash; the old
-// one may be absent.
+// diffTexts compares two configs. The old one may be absent.
 func diffTexts(before, after string) ([]manifest.DiffLine, error) {
-	if _, err := manifest.ReadConfig([]byte(after)); err != nil {
+	to, err := manifest.ReadConfig([]byte(after))
+	if err != nil {
 		return nil, err
 	}
-	return manifest.DiffConfigs([]byte(before), []byte(after))
+	var from *manifest.Document
+	if before != "" {
+		if from, err = manifest.ReadConfig([]byte(before)); err != nil {
+			return nil, err
+		}
+	}
+	return manifest.DiffConfigs(from, to), nil
 }

@@ -132,21 +132,24 @@ func (a *api) diffDeployment(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) diff(r *http.Request, text []byte, current []int64) ([]manifest.DiffLine, error) {
-	if _, err := manifest.Read(text); err != nil {
+	doc, err := manifest.Read(text)
+	if err != nil {
 		return nil, err
 	}
-	ctx, before, after := r.Context(), manifest.DiffSide{}, manifest.DiffSide{Manifest: text}
+	ctx, before, after := r.Context(), manifest.DiffSide{}, manifest.DiffSide{Manifest: doc}
 	d, err := a.DB.Deployment(ctx, r.PathValue("deployment"))
 	if err != nil && !errors.Is(err, db.ErrNotFound) {
 		return nil, err
 	}
 	if d.ResolvedManifest != "" {
-		before.Manifest = []byte(d.ResolvedManifest)
-		if before.CloudConfig, err = a.mergedConfigs(ctx, d.CloudConfigIDs); err != nil {
+		if before.Manifest, err = manifest.Read([]byte(d.ResolvedManifest)); err != nil {
+			return nil, err
+		}
+		if before.CloudConfigs, err = a.readConfigs(ctx, d.CloudConfigIDs); err != nil {
 			return nil, err
 		}
 	}
-	if after.CloudConfig, err = a.mergedConfigs(ctx, current); err != nil {
+	if after.CloudConfigs, err = a.readConfigs(ctx, current); err != nil {
 		return nil, err
 	}
 	have, err := a.available(ctx)
@@ -156,9 +159,9 @@ func (a *api) diff(r *http.Request, text []byte, current []int64) ([]manifest.Di
 	return manifest.DiffDeployments(before, after, have, r.URL.Query().Get("redact") != "false")
 }
 
-// mergedConfigs renders several cloud configs as one. A config that was
-// deleted since is left out.
-func (a *api) mergedConfigs(ctx context.Context, ids []int64) ([]byte, error) {
+// readConfigs reads cloud configs by their numbers. One that was deleted
+// since is left out.
+func (a *api) readConfigs(ctx context.Context, ids []int64) ([]*manifest.Document, error) {
 	var docs []*manifest.Document
 	for _, id := range ids {
 		c, err := a.DB.Config(ctx, id)
@@ -174,14 +177,7 @@ func (a *api) mergedConfigs(ctx context.Context, ids []int64) ([]byte, error) {
 		}
 		docs = append(docs, doc)
 	}
-	if len(docs) == 1 {
-		return docs[0].YAML(), nil
-	}
-	merged, err := manifest.MergeConfigs(docs...)
-	if err != nil {
-		return nil, err
-	}
-	return merged.YAML(), nil
+	return docs, nil
 }
 
 // available is what "latest" can stand for.

@@ -27,7 +27,10 @@ func (a *api) info(w http.ResponseWriter, r *http.Request) error {
 	}{
 		Name: a.Name, UUID: a.UUID, Version: a.Version, User: user, CPI: "holdfast-local",
 		StemcellOS: "-", StemcellVersion: "-",
-		Authentication: map[string]any{"type": "basic", "options": struct{}{}},
+		Authentication: struct {
+			Type    string   `json:"type"`
+			Options struct{} `json:"options"`
+		}{Type: "basic"},
 		Features: struct {
 			LocalDNS     feature `json:"local_dns"`
 			PowerDNS     feature `json:"power_dns"`
