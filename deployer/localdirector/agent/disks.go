@@ -42,7 +42,7 @@ func (c *Client) MigrateDisk(ctx context.Context) error {
 
 // ListDisk names the disks that are mounted.
 func (c *Client) ListDisk(ctx context.Context) ([]string, error) {
-	value, err := c.send(ctx, "list_disk", true)
+	value, err := c.run(ctx, "list_disk")
 	if err != nil {
 		return nil, err
 	}
