@@ -82,6 +82,8 @@ func testConfig() broker.Config {
 	return cfg
 }
 
+type brokerConfig = broker.Config
+
 type option func(h *harness, cfg *broker.Config, services map[string]spi.Service)
 
 // start runs a broker on an empty store.
