@@ -75,7 +75,7 @@ func (d *director) open(ctx context.Context) error {
 	deaths := &deathNotices{}
 	var err error
 	d.host, err = vm.Open(ctx, vm.Config{
-		Dir: d.path(hostDir), Log: d.log.With("part", "vm"), InitCommand: d.config.VMInit, OnDeath: deaths.report,
+		Dir: d.path(hostDir), Log: d.log.With("component", "vm"), InitCommand: d.config.VMInit, OnDeath: deaths.report,
 	})
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (d *director) open(ctx context.Context) error {
 		return err
 	}
 	d.queue, err = task.Open(ctx, task.Config{
-		DB: d.db, Dir: d.path(tasksDir), Workers: d.config.Workers, Log: d.log.With("part", "task"),
+		DB: d.db, Dir: d.path(tasksDir), Workers: d.config.Workers, Log: d.log.With("component", "task"),
 	})
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (d *director) openOperations(ctx context.Context, releases *release.Store) 
 		Renderer: render.New(render.Options{Ruby: d.config.Ruby}),
 		Dir:      d.path(instancesDir), Name: d.config.Name,
 		ResurrectionDelay: d.config.ResurrectionDelay, AgentTimeout: d.config.AgentTimeout,
-		Log: d.log.With("part", "operation"),
+		Log: d.log.With("component", "operation"),
 	})
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (d *director) openAPI(ctx context.Context, releases *release.Store) error {
 		UploadDir: d.path(uploadsDir),
 		Name:      d.config.Name, UUID: id, Version: apiVersion,
 		Username: d.config.Admin.Username, Password: d.config.Admin.Password,
-		Log: d.log.With("part", "api"),
+		Log: d.log.With("component", "api"),
 	})
 	return nil
 }
@@ -169,7 +169,7 @@ func (d *director) serve(ctx context.Context) error {
 		Handler:           d.api,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{d.tls}, MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaders,
-		ErrorLog: slog.NewLogLogger(d.log.With("part", "api").Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(d.log.With("component", "api").Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(listener, "", "") }()

@@ -80,6 +80,11 @@ func (t *Step) Failed(err error) {
 }
 
 func (t *Step) write(state string, progress int, data *stepData) {
+	detail := ""
+	if data != nil {
+		detail = data.Status + data.Error
+	}
+	t.stage.run.log.Info("event", "stage", t.stage.name, "task", t.name, "state", state, "detail", detail)
 	t.stage.run.writeEvent(event{
 		Time: t.stage.run.now().Unix(), Stage: t.stage.name, Tags: t.stage.tags, Total: t.stage.total,
 		Task: t.name, Index: t.index, State: state, Progress: progress, Data: data,

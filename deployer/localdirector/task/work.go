@@ -76,7 +76,7 @@ func (q *Queue) perform(j *job) {
 	}
 	r := newRun(j.ctx, q, j.task, out)
 	log.Info("task started", "description", j.task.Description, "deployment", j.task.Deployment)
-	r.log.Info("task started", "task_id", j.task.ID, "description", j.task.Description, "context_id", j.task.ContextID)
+	r.log.Info("task started", "task_id", j.task.ID, "description", j.task.Description, "deployment", j.task.Deployment, "context_id", j.task.ContextID)
 	result, err := r.call(j.f)
 	r.end()
 	state := StateDone
