@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -40,15 +41,19 @@ func (d *demo) useSQL(ctx context.Context) error {
 		d.say("%s  ->  %s", statement, tag)
 	}
 	var count int
-	var version, user, cipher string
-	err = conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM guests), current_setting('server_version'), session_user, (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid())").Scan(&count, &version, &user, &cipher)
+	var version, user string
+	err = conn.QueryRow(ctx, "SELECT (SELECT count(*) FROM guests), current_setting('server_version'), session_user").Scan(&count, &version, &user)
 	if err != nil {
 		return fmt.Errorf("read the rows back: %w", err)
 	}
 	if count != 1000 {
 		return fmt.Errorf("%d rows came back, 1000 were written", count)
 	}
-	d.say("%d rows read back from PostgreSQL %s as %s over %s", count, strings.Fields(version)[0], user, cipher)
+	secured, ok := conn.PgConn().Conn().(*tls.Conn)
+	if !ok {
+		return errors.New("the session is not over TLS")
+	}
+	d.say("%d rows read back from PostgreSQL %s as %s over %s", count, strings.Fields(version)[0], user, tls.VersionName(secured.ConnectionState().Version))
 	return nil
 }
 
