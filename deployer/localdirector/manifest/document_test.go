@@ -190,3 +190,12 @@ func TestFaultsNeverShowFilledInValuesOrProperties(t *testing.T) {
 		}
 	}
 }
+
+func TestFaultsQuoteLongObjectsInPart(t *testing.T) {
+	d := readManifest(t, "name: a\nlong: "+strings.Repeat("é", 100_000)+"\nmore: ["+strings.Repeat("x,", 10_000)+"]\n")
+	_, err := manifest.Parse(d, &manifest.CloudConfig{}, uploaded, manifest.Options{})
+	wantFault(t, err, 40001, "Required property 'releases' was not specified in object ({\"name\"=>\"a\", \"long\"=>\"é…")
+	if n := len(err.Error()); n > 5000 {
+		t.Errorf("the fault has %d bytes", n)
+	}
+}

@@ -12,15 +12,25 @@ const redacted = "<redacted>"
 // the objects around them, never their values.
 var hiddenKeys = map[string]bool{"properties": true, "env": true, "options": true, "cloud_properties": true}
 
+// maxInspected bounds what a fault quotes of an object: manifests can be long.
+const maxInspected = 4096
+
 // inspect writes a value as Ruby's inspect does, which is how the director's
 // faults quote the object that is wrong.
 func inspect(v any) string {
 	var b strings.Builder
 	inspectTo(&b, v, false)
-	return b.String()
+	text := b.String()
+	if len(text) > maxInspected {
+		text = strings.ToValidUTF8(text[:maxInspected], "") + "..."
+	}
+	return text
 }
 
 func inspectTo(b *strings.Builder, v any, hide bool) {
+	if b.Len() > maxInspected {
+		return
+	}
 	if _, ok := v.(interpolated); ok {
 		b.WriteString(rubyQuote(redacted))
 		return

@@ -11,7 +11,6 @@ type SpecInput struct {
 	Deployment string
 	Group      *InstanceGroup
 	Instance   *Instance
-	Job        string   // whose templates see the spec
 	Release    *Release // that has the job
 }
 
@@ -25,7 +24,7 @@ func InstanceSpec(in SpecInput) map[string]any {
 	}
 	spec := map[string]any{
 		"deployment":      in.Deployment,
-		"job":             map[string]any{"name": in.Group.Name, "template": in.Job, "templates": templates},
+		"job":             map[string]any{"name": in.Group.Name, "templates": templates},
 		"name":            in.Group.Name,
 		"index":           i.Index,
 		"id":              i.ID,

@@ -15,7 +15,7 @@ func TestInstanceSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := manifest.InstanceSpec(manifest.SpecInput{
-		Deployment: m.Name, Group: &m.InstanceGroups[0], Instance: &plan.Groups[0].Instances[0], Release: &m.Releases[0], Job: "web",
+		Deployment: m.Name, Group: &m.InstanceGroups[0], Instance: &plan.Groups[0].Instances[0], Release: &m.Releases[0],
 	})
 	got, err := json.MarshalIndent(spec, "", " ")
 	if err != nil {
@@ -32,7 +32,6 @@ func TestInstanceSpec(t *testing.T) {
  "ip": "10.245.1.4",
  "job": {
   "name": "web",
-  "template": "web",
   "templates": []
  },
  "lifecycle": "service",
