@@ -12,11 +12,11 @@ type Options struct{ Canaries, MaxInFlight string }
 // against the cloud config, what was uploaded, and itself. "latest" becomes a
 // version and addons join the groups that they include.
 func Parse(d *Document, cloud *CloudConfig, have Available, opts Options) (*Manifest, error) {
-	root, err := resolveVersions(d.root, have)
-	if err != nil {
+	if err := refuseMoved(d.root); err != nil {
 		return nil, err
 	}
-	if err := refuseMoved(root); err != nil {
+	root, err := resolveVersions(d.root, have)
+	if err != nil {
 		return nil, err
 	}
 	p := &parser{m: &Manifest{}, cloud: cloud, have: have, opts: opts, root: read(root)}
