@@ -12,7 +12,7 @@ import (
 
 // maxNodes bounds what aliases may expand to, so that a text of a few hundred
 // bytes cannot fill the director's memory.
-const maxNodes = 1_000_000
+const maxNodes = 200_000
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
