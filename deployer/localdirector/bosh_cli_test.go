@@ -50,8 +50,10 @@ func TestStockBoshCLI(t *testing.T) {
 		{"delete release and stemcell", d.deleteArtifacts},
 	}
 	for _, step := range steps {
-		if !t.Run(step.name, step.run) {
-			t.Fatalf("step %q failed; the others build on it", step.name)
+		finished := false
+		t.Run(step.name, func(t *testing.T) { step.run(t); finished = true })
+		if !finished {
+			t.Fatalf("step %q was not finished; the others build on it", step.name)
 		}
 	}
 }
@@ -108,7 +110,7 @@ func (s *scripted) states(t *testing.T, want ...string) []map[string]string {
 }
 
 func (s *scripted) environment(t *testing.T) {
-	s.must(t, []string{"env"}, "User", "admin")
+	s.must(t, []string{"env"}, "holdfast", "admin")
 	stranger := append(slices.Clone(s.env), "BOSH_CLIENT_SECRET=wrong")
 	if a := s.tryWith(stranger, "env"); a.code != 0 || !strings.Contains(a.stdout, "not logged in") {
 		t.Errorf("with a wrong password: %s", a)
@@ -225,7 +227,7 @@ func (s *scripted) showInstances(t *testing.T) {
 func (s *scripted) tasks(t *testing.T) {
 	id := s.lastTask(t, "create deployment")
 	s.must(t, []string{"task", id, "--event"}, `"stage":"Updating instance"`, `"state":"finished"`)
-	s.must(t, []string{"task", id, "--debug"}, "dummy")
+	s.must(t, []string{"task", id, "--debug"}, "instance differs")
 	s.must(t, []string{"task", id}, "Updating instance web", "done")
 	result := s.lastTask(t, "retrieve vm-stats")
 	s.must(t, []string{"task", result, "--result"}, `"job_name":"web"`, `"vitals":`)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,7 @@ type director struct {
 	dir, binary, config, bosh string
 	log                       *os.File
 	process                   *exec.Cmd
+	ended                     chan error
 	env                       []string
 	stack                     stackRecord
 }
@@ -79,7 +81,17 @@ func (d *director) start(t *testing.T) {
 	if err := d.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, 30*time.Second, "the director answers", func() bool { return d.try("env").code == 0 })
+	d.ended = make(chan error, 1)
+	go func(p *exec.Cmd) { d.ended <- p.Wait() }(d.process)
+	poll(t, 30*time.Second, "the director answers", func() bool {
+		select {
+		case err := <-d.ended:
+			d.process = nil
+			t.Fatalf("the director ended when it was started: %v", err)
+		default:
+		}
+		return d.try("env").code == 0
+	})
 }
 
 // stop ends the director's process and leaves its VMs running.
@@ -91,14 +103,15 @@ func (d *director) stop(t *testing.T, signal syscall.Signal) {
 	if err := d.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("stop the director: %v", err)
 	}
-	watchdog := time.AfterFunc(30*time.Second, func() {
-		t.Error("the director does not end within 30 s of being asked to")
+	select {
+	case err := <-d.ended:
+		if signal == syscall.SIGTERM && err != nil {
+			t.Errorf("the director ended with %v", err)
+		}
+	case <-time.After(40 * time.Second):
+		t.Error("the director does not end within 40 s of being asked to")
 		_ = d.process.Process.Kill()
-	})
-	defer watchdog.Stop()
-	err := d.process.Wait()
-	if signal == syscall.SIGTERM && err != nil {
-		t.Errorf("the director ended with %v", err)
+		<-d.ended
 	}
 	d.process = nil
 }
@@ -155,7 +168,11 @@ func (d *director) tryWith(env []string, args ...string) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, d.bosh, args...)
+	// For a terminal the CLI prints more: diffs, headings, how it ended.
+	cmd := exec.CommandContext(ctx, d.bosh, append([]string{"--tty", "--no-color"}, args...)...)
+	if slices.Contains(args, "--json") {
+		cmd = exec.CommandContext(ctx, d.bosh, args...)
+	}
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, &stdout, &stderr
 	err := cmd.Run()
 	a := answer{args: args, stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
@@ -285,6 +302,16 @@ func get(t *testing.T, ip, path string) string {
 		t.Errorf("ask the VM at %s: %v", ip, err)
 	}
 	return string(text)
+}
+
+// silent checks that nothing listens in a VM.
+func silent(t *testing.T, ip string) {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(ip, "8080"), 2*time.Second)
+	if err == nil {
+		_ = conn.Close()
+		t.Errorf("the process in the VM at %s still listens", ip)
+	}
 }
 
 func output(name string, args ...string) string {
