@@ -17,11 +17,7 @@ import (
 func (r *run) do(ctx context.Context) observed {
 	ctx, cancel := context.WithTimeout(ctx, r.w.cfg.CallTimeout)
 	defer cancel()
-	service, ok := r.w.services[r.in.Provider]
-	if !ok {
-		return observed{err: fault.Wrap(fault.Unavailable, fmt.Errorf("no SPI named %q is configured", r.in.Provider), "the data service is not available")}
-	}
-	seen := r.step(ctx, service)
+	seen := r.step(ctx)
 	if seen.err != nil && ctx.Err() != nil {
 		// The call's time ran out. (When the run itself was stopped, its
 		// caller sees that first.)
@@ -30,12 +26,22 @@ func (r *run) do(ctx context.Context) observed {
 	return seen
 }
 
-func (r *run) step(ctx context.Context, service spi.Service) observed {
+func (r *run) step(ctx context.Context) observed {
+	switch r.op.State {
+	case store.Queued:
+		return observed{}
+	case store.Deploying:
+		return r.deploy(ctx, *r.op.Private.Prepared, r.op.ID)
+	case store.Deleting:
+		return r.delete(ctx)
+	}
+	service, ok := r.w.services[r.in.Provider]
+	if !ok {
+		return observed{err: fault.Wrap(fault.Unavailable, fmt.Errorf("no SPI named %q is configured", r.in.Provider), "the data service is not available")}
+	}
 	switch r.op.State {
 	case store.Preparing:
 		return r.prepare(ctx, service)
-	case store.Deploying:
-		return r.deploy(ctx, *r.op.Private.Prepared, r.op.ID)
 	case store.Configuring:
 		return observed{err: service.Configure(ctx, target(r.op, r.in))}
 	case store.Restoring:
@@ -50,12 +56,8 @@ func (r *run) step(ctx context.Context, service spi.Service) observed {
 		return seen
 	case store.Unbinding:
 		return observed{err: r.unbind(ctx, service)}
-	case store.Deleting:
-		return r.delete(ctx)
-	case store.Cleaning:
+	default: // Cleaning
 		return r.clean(ctx, service)
-	default:
-		return observed{}
 	}
 }
 

@@ -53,7 +53,7 @@ var Transitions = map[store.Kind]map[store.State][]store.State{
 	store.Update: {
 		store.Queued:      {store.Preparing},
 		store.Preparing:   {store.Deploying, store.Failed},
-		store.Deploying:   {store.Configuring, store.Restoring, store.Failed},
+		store.Deploying:   {store.Configuring, store.Restoring},
 		store.Configuring: {store.Succeeded, store.Restoring},
 		store.Restoring:   {store.Failed},
 	},
@@ -67,15 +67,16 @@ var Transitions = map[store.Kind]map[store.State][]store.State{
 
 // next decides. It is pure: the same arguments give the same move.
 func next(op store.Operation, seen observed, now time.Time, limits Limits) move {
-	if seen.err != nil {
-		return afterError(op, seen.err, now, limits)
-	}
-	switch op.State {
-	case store.Queued:
+	if op.State == store.Queued { // nothing is done in it, so nothing is seen
 		if op.Kind == store.Delete {
 			return move{to: store.Unbinding}
 		}
 		return move{to: store.Preparing}
+	}
+	if seen.err != nil && !op.State.Ended() {
+		return afterError(op, seen.err, now, limits)
+	}
+	switch op.State {
 	case store.Preparing:
 		return move{to: store.Deploying}
 	case store.Deploying, store.Restoring, store.Deleting:
