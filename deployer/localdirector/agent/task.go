@@ -35,7 +35,8 @@ func (c *Client) run(ctx context.Context, method string, arguments ...any) (json
 	cause := context.Cause(ctx)
 	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
 	defer stop()
-	if err := c.CancelTask(grace, task.ID); err != nil {
+	// Tried once: a VM that is gone is a common reason to give up.
+	if _, err := c.once(grace, "cancel_task", []any{task.ID}); err != nil {
 		return nil, fmt.Errorf("%s: %w (the agent could not cancel it: %w)", method, cause, err)
 	}
 	value, _ = c.await(grace, task.ID)

@@ -72,40 +72,38 @@ func (c cgroups) folders(parts ...string) map[string]string {
 	return all
 }
 
-// prepare makes the stack's cgroup and says what can be limited in it.
+// prepare makes the stack's cgroups and says what can be limited in them.
 func (c cgroups) prepare(stack string) Limits {
 	var missing []string
-	usable := func(controller, file string) bool {
-		folder, ok := c.folders(stack)[controller]
+	folders := c.folders(stack)
+	usable := func(controller, v1File, v2File string) bool {
+		folder, ok, file := folders[controller], folders[controller] != "", v1File
 		if c.unified != "" {
-			folder, ok = c.folders(stack)[""], true
+			folder, ok, file = folders[""], true, v2File
 		}
-		switch {
-		case !ok:
-			missing = append(missing, controller+" (no cgroup controller)")
+		if !ok {
+			missing = append(missing, controller+" (this kernel has no such cgroup controller)")
 			return false
-		default:
-			if err := c.makeStack(folder); err != nil {
-				missing = append(missing, fmt.Sprintf("%s (%v)", controller, err))
-				return false
-			}
-			if !c.tryFile(folder, file) {
-				missing = append(missing, fmt.Sprintf("%s (the controller has no %s)", controller, file))
-				return false
-			}
-			return true
 		}
+		if err := c.makeStack(folder); err != nil {
+			missing = append(missing, fmt.Sprintf("%s (%v)", controller, err))
+			return false
+		}
+		if !c.tryFile(folder, file) {
+			missing = append(missing, fmt.Sprintf("%s (its cgroup controller has no %s)", controller, file))
+			return false
+		}
+		return true
 	}
-	memory, cpu := "memory.limit_in_bytes", "cpu.cfs_quota_us"
-	if c.unified != "" {
-		memory, cpu = "memory.max", "cpu.max"
+	limits := Limits{
+		Memory: usable("memory", "memory.limit_in_bytes", "memory.max"),
+		CPU:    usable("cpu", "cpu.cfs_quota_us", "cpu.max"),
 	}
-	limits := Limits{Memory: usable("memory", memory), CPU: usable("cpu", cpu)}
-	limits.NotEnforced = "the size of the ephemeral disk, which is a folder of this machine's file system"
-	if len(missing) > 0 {
-		limits.NotEnforced = strings.Join(missing, ", ") + ", " + limits.NotEnforced
+	for _, folder := range folders {
+		_ = c.makeStack(folder) // memory and CPU have been reported; the rest is a convenience
 	}
-	limits.NotEnforced = "VMs on this machine are not held to: " + limits.NotEnforced
+	missing = append(missing, "the size of the ephemeral disk, which is a folder of this machine's file system")
+	limits.NotEnforced = "VMs on this machine are not held to: " + strings.Join(missing, ", ")
 	return limits
 }
 
@@ -197,7 +195,7 @@ func (c cgroups) settings(controller, folder string, spec VMSpec) []setting {
 	})
 }
 
-// remove ends whatever is in the cgroups and removes them, children first.
+// removeCgroups ends whatever is in the cgroups and removes them, children first.
 func removeCgroups(ctx context.Context, folders map[string]string) error {
 	for _, folder := range folders {
 		if err := removeCgroup(ctx, folder); err != nil {

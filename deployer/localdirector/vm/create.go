@@ -155,6 +155,11 @@ func (h *Host) build(ctx context.Context, v *VM) error {
 	if err := dir.saveSettings(&r); err != nil {
 		return err
 	}
+	if r.MemoryMiB > 0 {
+		if err := writeMeminfo(dir, r); err != nil {
+			return err
+		}
+	}
 	devices, err := h.attachAll(ctx, r)
 	if err != nil {
 		return err

@@ -43,6 +43,15 @@ func Destroy(ctx context.Context, dir string, log *slog.Logger) error {
 	return nil
 }
 
+// resumeDestroy finishes what a Destroy that was killed left: its stack is not
+// to come back.
+func resumeDestroy(ctx context.Context, config Config) error {
+	if _, err := os.Stat(filepath.Join(config.Dir, goingFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return Destroy(ctx, config.Dir, config.Log)
+}
+
 // retire moves the record aside: an open Host sees that and makes nothing new.
 func retire(dir string) (stack Stack, found bool, err error) {
 	going := filepath.Join(dir, goingFile)

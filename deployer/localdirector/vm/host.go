@@ -61,6 +61,9 @@ func Open(ctx context.Context, config Config) (*Host, error) {
 		return nil, fmt.Errorf("open the VM host: %w", err)
 	}
 	config.Dir = dir
+	if err := resumeDestroy(ctx, config); err != nil {
+		return nil, err
+	}
 	if len(config.InitCommand) == 0 {
 		config.InitCommand = []string{"/proc/self/exe", "director", "vm-init"}
 	}
@@ -96,7 +99,11 @@ func (h *Host) open(ctx context.Context) (err error) {
 	if err := writeJSON(filepath.Join(h.config.Dir, stackFile), stackRecord{h.stack, h.limits}); err != nil {
 		return err
 	}
-	return h.adopt(ctx)
+	if err := h.adopt(ctx); err != nil {
+		return err
+	}
+	h.work.Go(h.refreshMeminfo)
+	return nil
 }
 
 // lockDir keeps a second Host out of a folder for as long as this process lives.

@@ -103,7 +103,8 @@ func makeDevices(c bootConfig) error {
 	return nil
 }
 
-// coverHost hides what of /proc shows or moves the machine.
+// coverHost hides what of /proc shows or moves the machine, and shows the VM's
+// memory for the machine's.
 func coverHost(c bootConfig) error {
 	root := c.Dir.path(rootDir)
 	for _, hidden := range []string{"/proc/kcore", "/proc/sysrq-trigger", "/proc/keys", "/proc/timer_list", "/proc/kmsg"} {
@@ -114,7 +115,13 @@ func coverHost(c bootConfig) error {
 			return fmt.Errorf("%s: %w", hidden, err)
 		}
 	}
-	return nil
+	if !c.Meminfo {
+		return nil
+	}
+	if err := unix.Mount(c.Dir.path(meminfoFile), root+"/proc/meminfo", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("/proc/meminfo: %w", err)
+	}
+	return unix.Mount("", root+"/proc/meminfo", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
 }
 
 // mountCgroups shows the VM its own cgroup, where programs read their limits.

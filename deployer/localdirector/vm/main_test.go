@@ -1,14 +1,16 @@
 package vm_test
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/agent"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/vm"
+	"golang.org/x/sys/unix"
 )
 
 // TestMain lets the test binary be what a director is: the first process of a
@@ -26,11 +29,26 @@ func TestMain(m *testing.M) {
 		case "vm-init":
 			fmt.Fprintln(os.Stderr, vm.InitMain(os.Args[2:]))
 			os.Exit(1)
+		case "confined":
+			fmt.Fprintln(os.Stderr, confined(os.Args[2], os.Args[3]))
+			os.Exit(1)
+		case "failing-init":
+			_, _ = os.NewFile(4, "status").WriteString("ok\nthere is no root today")
+			os.Exit(1)
+		case "stalling-init":
+			select {}
 		case "director-to-be-killed":
-			directorToBeKilled(os.Args[2], os.Args[3])
+			if err := directorToBeKilled(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if image, err := stemcellImage(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(image))
+	}
+	os.Exit(code)
 }
 
 var stemcellImage = sync.OnceValues(func() (string, error) {
@@ -94,10 +112,16 @@ func newFixture(t *testing.T) *fixture {
 
 func openFixture(t *testing.T, dir string) *fixture {
 	t.Helper()
+	return openFixtureWith(t, dir, "vm-init")
+}
+
+// openFixtureWith opens a host of which the VMs start with another init.
+func openFixtureWith(t *testing.T, dir, init string) *fixture {
+	t.Helper()
 	f := &fixture{dir: dir, deaths: make(chan string, 16)}
 	var err error
 	f.Host, err = vm.Open(t.Context(), vm.Config{
-		Dir: dir, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), InitCommand: []string{"/proc/self/exe", "vm-init"},
+		Dir: dir, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), InitCommand: []string{"/proc/self/exe", init},
 		OnDeath: func(cid string) { f.deaths <- cid },
 	})
 	if err != nil {
@@ -160,15 +184,44 @@ func (f *fixture) client(t *testing.T, v *vm.VM) *agent.Client {
 	return c
 }
 
-// inside runs a command as root in the VM.
+// inside runs a command as root in the VM, with no more capabilities than the
+// VM has: nsenter alone would keep the machine's.
 func inside(t *testing.T, v *vm.VM, command string) (string, error) {
 	t.Helper()
-	enter := exec.CommandContext(t.Context(), "nsenter", "-t", fmt.Sprint(v.PID()), "-a", "--", "/bin/bash", "-c", command)
-	var out bytes.Buffer
-	enter.Stdout, enter.Stderr = &out, &out
-	enter.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	err := enter.Run()
-	return strings.TrimSpace(out.String()), err
+	enter := exec.CommandContext(t.Context(), "/proc/self/exe", "confined", fmt.Sprint(v.PID()), command)
+	out, err := enter.CombinedOutput()
+	return strings.TrimSpace(string(out)), err
+}
+
+// confined gives up the capabilities that the process has not, and enters its namespaces.
+func confined(pid, command string) error {
+	runtime.LockOSThread()
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return err
+	}
+	_, after, found := strings.Cut(string(status), "CapBnd:\t")
+	if !found {
+		return errors.New("the process has no bounding set")
+	}
+	bounds, err := strconv.ParseUint(after[:16], 16, 64)
+	if err != nil {
+		return err
+	}
+	for c := range uintptr(unix.CAP_LAST_CAP + 1) {
+		if bounds&(1<<c) != 0 {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("drop capability %d: %w", c, err)
+		}
+	}
+	nsenter, err := exec.LookPath("nsenter")
+	if err != nil {
+		return err
+	}
+	environment := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	return unix.Exec(nsenter, []string{"nsenter", "-t", pid, "-a", "--", "/bin/bash", "-c", command}, environment)
 }
 
 func mustInside(t *testing.T, v *vm.VM, command string) string {

@@ -40,6 +40,7 @@ const (
 	ephemeralDir = "ephemeral" // /var/vcap/data
 	settingsDir  = "settings"  // what the agent reads
 	consoleFile  = "console.log"
+	meminfoFile  = "meminfo" // mounted over /proc/meminfo
 	recordFile   = "vm.json"
 )
 

@@ -33,7 +33,7 @@ type bootConfig struct {
 	Devices    []guestNode
 	CgroupV2   bool
 	Cgroups    []string // v1 controllers to show inside
-	MemInfo    bool
+	Meminfo    bool     // there is one of the VM's own
 }
 
 // guestNode is a block device in the VM's /dev.
@@ -46,6 +46,7 @@ func (h *Host) bootConfig(r record, devices []guestNode) bootConfig {
 	c := bootConfig{
 		Stemcell: h.stemcellRoot(r.StemcellCID), Dir: h.vmDir(r.CID), Hostname: r.AgentID,
 		StackRange: h.stack.Subnet, Devices: devices, CgroupV2: h.cgroups.unified != "",
+		Meminfo: r.MemoryMiB > 0,
 	}
 	for _, name := range r.networkNames() {
 		n := r.Networks[name]
