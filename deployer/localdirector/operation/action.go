@@ -90,7 +90,7 @@ func (a *instanceAction) stop(ctx context.Context, hard bool) error {
 	}
 	return a.stage.Do("Deleting VM", func(*task.Step) error {
 		if responsive {
-			if err := a.d.unmountDisks(ctx, a.row); err != nil {
+			if err := a.d.unmountDisks(ctx, a.run, a.row); err != nil {
 				return agentFault(ctx, a.row, err)
 			}
 		}
@@ -117,7 +117,7 @@ func (a *instanceAction) responsive(ctx context.Context) (bool, error) {
 
 func (a *instanceAction) stopJobs(ctx context.Context, responsive, hard bool) error {
 	if responsive && a.row.State == db.StateStarted {
-		client, err := a.d.agentOf(a.row)
+		client, err := a.d.agentOf(a.run, a.row)
 		if err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ type deletion struct {
 func (x deletion) perform(ctx context.Context, stage *task.Stage, o *observed) error {
 	return audited(ctx, x.run, instanceEvent("delete", o.row), func(*db.Event) error {
 		return stage.Do(label(o.row), func(*task.Step) error {
-			err := x.d.stopForDeletion(ctx, o.row, x.intent, false)
+			err := x.d.stopForDeletion(ctx, x.run, o.row, x.intent, false)
 			if err := x.forgive(ctx, o.row, err); err != nil {
 				return err
 			}

@@ -107,7 +107,7 @@ func (d *Director) converge(ctx context.Context, run *task.Run, p *plan, text st
 			return err
 		}
 	}
-	if err := d.runPostDeploy(ctx, p); err != nil {
+	if err := d.runPostDeploy(ctx, run, p); err != nil {
 		return err
 	}
 	return d.saveDeployment(ctx, p, text)
@@ -259,7 +259,7 @@ func (d *Director) withLiveVM(instances []*instancePlan) []*instancePlan {
 
 // runPostDeploy runs the post-deploy scripts of all started instances when any
 // instance was touched.
-func (d *Director) runPostDeploy(ctx context.Context, p *plan) error {
+func (d *Director) runPostDeploy(ctx context.Context, run *task.Run, p *plan) error {
 	changed := false
 	for _, g := range p.groups {
 		changed = changed || g.changed
@@ -271,7 +271,7 @@ func (d *Director) runPostDeploy(ctx context.Context, p *plan) error {
 		if i.row.Ignore || i.row.VM == nil || i.row.State != db.StateStarted {
 			return nil
 		}
-		client, err := d.agentOf(i.row)
+		client, err := d.agentOf(run, i.row)
 		if err == nil {
 			err = client.RunScript(ctx, "post-deploy", nil)
 		}

@@ -45,9 +45,9 @@ type Director struct {
 	db        *db.DB
 	cloud     cloud
 	queue     *task.Queue
-	releases  *release.Store
+	releases  artifacts
 	compiled  *release.CompiledCache
-	renderer  *render.Renderer
+	renderer  renderer
 	archives  *archives
 	tmp       string
 	addresses *addresses
@@ -58,10 +58,23 @@ type Director struct {
 	now       func() time.Time
 }
 
-// New prepares a Director. Call Recover before tasks run.
-func New(c Config) (*Director, error) { return newDirector(c, newHostCloud(c.Host)) }
+// artifacts is where releases are kept; *release.Store.
+type artifacts interface {
+	JobSource(ctx context.Context, job release.Job) (*release.JobSource, error)
+	Path(blob string) (string, error)
+}
 
-func newDirector(c Config, on cloud) (*Director, error) {
+// renderer fills in templates; *render.Renderer.
+type renderer interface {
+	Render(ctx context.Context, r render.Request) ([]render.Rendered, error)
+}
+
+// New prepares a Director. Call Recover before tasks run.
+func New(c Config) (*Director, error) {
+	return newDirector(c, newHostCloud(c.Host), c.Releases, c.Renderer)
+}
+
+func newDirector(c Config, on cloud, releases artifacts, renderer renderer) (*Director, error) {
 	if c.AgentTimeout <= 0 {
 		c.AgentTimeout = time.Minute
 	}
@@ -73,7 +86,7 @@ func newDirector(c Config, on cloud) (*Director, error) {
 		return nil, err
 	}
 	return &Director{
-		db: c.DB, cloud: on, queue: c.Queue, releases: c.Releases, compiled: c.Compiled, renderer: c.Renderer,
+		db: c.DB, cloud: on, queue: c.Queue, releases: releases, compiled: c.Compiled, renderer: renderer,
 		archives: archives, tmp: filepath.Join(c.Dir, "tmp"), addresses: newAddresses(c.DB),
 		deaths: make(chan string, 1024), config: c, log: c.Log, now: time.Now,
 	}, nil

@@ -23,7 +23,7 @@ func (d *Director) activeDisk(ctx context.Context, instanceID string) (db.Disk, 
 // What an interrupted earlier attempt left is put in order first: the active
 // disk has all data, as jobs do not run while a disk is replaced.
 func (d *Director) convergeDisks(ctx context.Context, run *task.Run, row db.Instance, want *diskSpec, replace bool) error {
-	client, err := d.agentOf(row)
+	client, err := d.agentOf(run, row)
 	if err != nil {
 		return err
 	}
@@ -145,8 +145,8 @@ func (d *Director) discardDisk(ctx context.Context, row db.Instance, client agen
 }
 
 // unmountDisks withdraws all disks before the VM is deleted.
-func (d *Director) unmountDisks(ctx context.Context, row db.Instance) error {
-	client, err := d.agentOf(row)
+func (d *Director) unmountDisks(ctx context.Context, run *task.Run, row db.Instance) error {
+	client, err := d.agentOf(run, row)
 	if err != nil {
 		return err
 	}

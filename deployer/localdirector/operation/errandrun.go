@@ -230,7 +230,7 @@ func (e *errandRun) deleteOwn(ctx context.Context) error {
 	for _, group := range e.own {
 		if err := inParallel(ctx, e.d.config.MaxThreads, group.instances, func(ctx context.Context, i *instancePlan) error {
 			if i.row.VM != nil && e.d.cloud.Alive(i.row.VM.CID) {
-				if err := e.d.unmountDisks(ctx, i.row); err != nil {
+				if err := e.d.unmountDisks(ctx, e.run, i.row); err != nil {
 					e.run.Log().Warn("unmount the disk of an errand", "instance", i.row.Name(), "error", err)
 				}
 			}
@@ -246,7 +246,7 @@ func (e *errandRun) deleteOwn(ctx context.Context) error {
 func (e *errandRun) runOn(ctx context.Context, i *instancePlan) error {
 	event := db.Event{Action: "run", ObjectType: "errand", ObjectName: e.r.Name, Deployment: e.r.Deployment, Instance: i.row.Name()}
 	return audited(ctx, e.run, event, func(end *db.Event) error {
-		client, err := e.d.agentOf(i.row)
+		client, err := e.d.agentOf(e.run, i.row)
 		if err != nil {
 			return err
 		}

@@ -140,9 +140,9 @@ func (d *Director) vitals(ctx context.Context, row db.Instance) (agent.State, er
 	}
 	ctx, stop := context.WithTimeout(ctx, vitalsTimeout)
 	defer stop()
-	client, err := d.agentOf(row)
+	client, err := d.cloud.Agent(row.VM.CID)
 	if err != nil {
-		return agent.State{}, err
+		return agent.State{}, fmt.Errorf("reach the agent of %s: %w", row.Name(), err)
 	}
 	return client.StateFull(ctx)
 }

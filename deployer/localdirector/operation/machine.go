@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/holdfast-osb/holdfast/deployer/localdirector/agent"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/db"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/task"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/vm"
@@ -46,6 +45,7 @@ func (d *Director) launch(ctx context.Context, run *task.Run, cid, agentID strin
 	if err != nil {
 		return nil, errors.Join(err, d.cloud.DeleteVM(context.WithoutCancel(ctx), cid))
 	}
+	client = traced{client, run.Log().With("vm", cid)}
 	run.CPILog().Info("created VM", "cid", cid, "stemcell", m.Stemcell, "ips", m.ips(), "disks", disks, "took", d.now().Sub(begin))
 	return client, nil
 }
@@ -135,19 +135,4 @@ func (d *Director) deleteVM(ctx context.Context, run *task.Run, row *db.Instance
 	return audited(ctx, run, partEvent("delete", "vm", row.VM.CID, *row), func(*db.Event) error {
 		return d.dropVM(ctx, run, row)
 	})
-}
-
-// agentOf reaches the agent of the instance's VM.
-func (d *Director) agentOf(row db.Instance) (agentClient, error) {
-	if row.VM == nil {
-		return nil, fmt.Errorf("instance %s has no VM", row.Name())
-	}
-	client, err := d.cloud.Agent(row.VM.CID)
-	if errors.Is(err, vm.ErrNotFound) {
-		return nil, &agent.TimeoutError{Method: "ping", Cause: err}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reach the agent of %s: %w", row.Name(), err)
-	}
-	return client, nil
 }

@@ -324,7 +324,7 @@ func (d *Director) postDeployAll(ctx context.Context, run *task.Run, deployment 
 		if row.VM == nil || row.State != db.StateStarted || row.Lifecycle == "errand" || !d.cloud.Alive(row.VM.CID) {
 			return nil
 		}
-		client, err := d.agentOf(row)
+		client, err := d.agentOf(run, row)
 		if err == nil {
 			err = client.RunScript(ctx, "post-deploy", nil)
 		}

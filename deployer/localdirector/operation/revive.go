@@ -22,7 +22,7 @@ func (d *Director) bringUp(ctx context.Context, run *task.Run, row *db.Instance,
 			return err
 		}
 	}
-	client, err := d.agentOf(*row)
+	client, err := d.agentOf(run, *row)
 	if err != nil {
 		return err
 	}

@@ -103,11 +103,11 @@ func (p *progress) advance(percent int, status string) {
 
 // stopForDeletion stops the jobs of an instance that is to lose its VM. A VM
 // that is gone has nothing left to stop.
-func (d *Director) stopForDeletion(ctx context.Context, row db.Instance, intent stopIntent, skipDrain bool) error {
+func (d *Director) stopForDeletion(ctx context.Context, run *task.Run, row db.Instance, intent stopIntent, skipDrain bool) error {
 	if row.VM == nil || row.State != db.StateStarted || !d.cloud.Alive(row.VM.CID) {
 		return nil
 	}
-	client, err := d.agentOf(row)
+	client, err := d.agentOf(run, row)
 	if err != nil {
 		return err
 	}

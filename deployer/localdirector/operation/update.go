@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/holdfast-osb/holdfast/deployer/localdirector/agent"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/db"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/task"
 )
@@ -83,14 +82,14 @@ func (u *instanceUpdate) leaveOldState(ctx context.Context) error {
 		return nil
 	}
 	if responsive {
-		if err := u.d.unmountDisks(ctx, p.row); err != nil {
+		if err := u.d.unmountDisks(ctx, u.run, p.row); err != nil {
 			return err
 		}
 	}
 	return u.d.deleteVM(ctx, u.run, &p.row)
 }
 
-func (u *instanceUpdate) client() (agentClient, error) { return u.d.agentOf(u.p.row) }
+func (u *instanceUpdate) client() (agentClient, error) { return u.d.agentOf(u.run, u.p.row) }
 
 // prepare uploads the new spec and has the agent unpack it, so that the jobs
 // stand still for a shorter time.
@@ -142,7 +141,7 @@ func (u *instanceUpdate) convergeVM(ctx context.Context) error {
 	p := u.p
 	if u.recreate {
 		if p.is.jobState != agentUnresponsive {
-			if err := u.d.unmountDisks(ctx, p.row); err != nil {
+			if err := u.d.unmountDisks(ctx, u.run, p.row); err != nil {
 				return err
 			}
 		}
@@ -245,14 +244,4 @@ func currentDigest(row db.Instance) string {
 		return ""
 	}
 	return s.Templates.Digest
-}
-
-// observeAgent asks the VM's agent what its jobs do. A VM that is gone has no
-// state; one whose agent does not answer is unresponsive.
-func (d *Director) observeAgent(ctx context.Context, row db.Instance) (agent.State, error) {
-	client, err := d.agentOf(row)
-	if err != nil {
-		return agent.State{}, err
-	}
-	return client.State(ctx)
 }
