@@ -29,6 +29,7 @@ func TestStockBoshCLI(t *testing.T) {
 		{"env", d.environment},
 		{"cloud-config", d.cloudConfig},
 		{"stemcells", d.stemcells},
+		{"hostile uploads", d.hostileUploads},
 		{"releases", d.releases},
 		{"deploy", d.firstDeploy},
 		{"deployments and manifest", d.showDeployment},
@@ -46,6 +47,7 @@ func TestStockBoshCLI(t *testing.T) {
 		{"cancel-task", d.cancel},
 		{"scale and change the VM type", d.scale},
 		{"director killed", d.directorKilled},
+		{"VM killed", d.vmKilled},
 		{"delete-deployment", d.deleteDeployment},
 		{"delete release and stemcell", d.deleteArtifacts},
 	}
