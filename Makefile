@@ -78,7 +78,7 @@ lint: deps-test ## gofmt, go vet, staticcheck, shellcheck
 ##@ Measure it
 .PHONY: bench
 bench: deps-test artifacts build ## Times of demo, provision, bind, unbind, deprovision; written to bench/
-	@$(artifacts); go run ./bench/cmd/lifecycle -holdfast bin/holdfast $(stack_flags)
+	@$(artifacts); go run ./bench/lifecycle -holdfast bin/holdfast -record bench/lifecycle.md $(stack_flags)
 
 ##@ Keep house
 .PHONY: deps-run
