@@ -62,7 +62,7 @@ func TestConcurrentIdenticalBinds(t *testing.T) {
 func TestBindWhenTheServiceIsAway(t *testing.T) {
 	h := start(t)
 	h.provision("i1", nil)
-	h.kettles.Up = func(string) bool { return false }
+	h.kettles.Up(func(string) bool { return false })
 	got := h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusServiceUnavailable)
 	if got.header.Get("Retry-After") == "" || !strings.Contains(got.text("description"), "reference") {
 		t.Errorf("got %s with Retry-After %q", got.raw, got.header.Get("Retry-After"))
@@ -70,7 +70,7 @@ func TestBindWhenTheServiceIsAway(t *testing.T) {
 	h.want("fetch", h.do("GET", bindingPath("i1", "b1"), nil), http.StatusNotFound)
 	h.want("unbind", h.do("DELETE", bindingPath("i1", "b1")+"?"+deleteQuery, nil), http.StatusServiceUnavailable)
 	h.want("bind during the unbind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusUnprocessableEntity)
-	h.kettles.Up = nil
+	h.kettles.Up(nil)
 	h.want("unbind again", h.do("DELETE", bindingPath("i1", "b1")+"?"+deleteQuery, nil), http.StatusOK)
 	h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusCreated)
 }
@@ -79,16 +79,16 @@ func TestBindWhenTheServiceIsAway(t *testing.T) {
 func TestInterruptedBind(t *testing.T) {
 	h := start(t)
 	h.provision("i1", nil)
-	h.kettles.After = func(_ context.Context, call, _ string) error {
+	h.kettles.After(func(_ context.Context, call, _ string) error {
 		if call == "bind" {
 			return fault.New(fault.Unavailable, "the answer was lost")
 		}
 		return nil
-	}
+	})
 	for _, id := range []string{"b1", "b2"} {
 		h.want("bind", h.do("PUT", bindingPath("i1", id), bindBody(nil)), http.StatusServiceUnavailable)
 	}
-	h.kettles.After = nil
+	h.kettles.After(nil)
 	h.want("bind again", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusCreated)
 	h.want("fetch", h.do("GET", bindingPath("i1", "b1"), nil), http.StatusOK)
 	h.want("unbind", h.do("DELETE", bindingPath("i1", "b2")+"?"+deleteQuery, nil), http.StatusOK)
@@ -102,13 +102,13 @@ func TestBindGoesOnWithoutTheClient(t *testing.T) {
 	h := start(t)
 	h.provision("i1", nil)
 	began, release := make(chan struct{}), make(chan struct{})
-	h.kettles.Before = func(ctx context.Context, call, _ string) error {
+	h.kettles.Before(func(ctx context.Context, call, _ string) error {
 		if call == "bind" {
 			close(began)
 			<-release
 		}
 		return ctx.Err()
-	}
+	})
 	encoded, err := json.Marshal(bindBody(nil))
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestBindFindsMovedNodes(t *testing.T) {
 	name := h.instance("i1").Deployment
 	h.director.Move(name, "10.9.9.9")
 	tries := 0
-	h.kettles.Up = func(string) bool { tries++; return tries > 1 }
+	h.kettles.Up(func(string) bool { tries++; return tries > 1 })
 	bound := h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusCreated)
 	if host := bound.body["credentials"].(object)["host"]; host != "10.9.9.9" {
 		t.Errorf("host %v, want the node's new address", host)
@@ -158,24 +158,24 @@ func TestLostBindingIsNotFetched(t *testing.T) {
 	h := start(t)
 	h.provision("i1", nil)
 	h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusCreated)
-	h.kettles.Before = func(ctx context.Context, call, _ string) error {
+	h.kettles.Before(func(ctx context.Context, call, _ string) error {
 		if call == "credentials" {
 			return fault.New(fault.NotFound, "the binding is unknown")
 		}
 		return ctx.Err()
-	}
+	})
 	h.want("fetch", h.do("GET", bindingPath("i1", "b1"), nil), http.StatusNotFound)
 }
 
 func TestRequiresApp(t *testing.T) {
 	h := start(t)
 	h.provision("i1", nil)
-	h.kettles.Before = func(ctx context.Context, call, _ string) error {
+	h.kettles.Before(func(ctx context.Context, call, _ string) error {
 		if call == "bind" {
 			return fault.InvalidField("app_guid", "only apps can be bound")
 		}
 		return ctx.Err()
-	}
+	})
 	if got := h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusUnprocessableEntity); got.text("error") != "RequiresApp" {
 		t.Errorf("got %s", got.raw)
 	}

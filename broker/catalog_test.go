@@ -128,12 +128,12 @@ func TestCatalogsThatAreRefused(t *testing.T) {
 func TestBrokerWaitsForItsServices(t *testing.T) {
 	var up atomic.Bool
 	kettles := brokertest.NewKettles(brokertest.KettleCatalog())
-	kettles.Before = func(ctx context.Context, call, _ string) error {
+	kettles.Before(func(ctx context.Context, call, _ string) error {
 		if !up.Load() {
 			return fault.New(fault.Unavailable, "not yet")
 		}
 		return ctx.Err()
-	}
+	})
 	h := start(t, func(h *harness, _ *brokerConfig, services map[string]spi.Service) {
 		services["kettles"] = kettles
 		time.AfterFunc(300*time.Millisecond, func() { up.Store(true) })

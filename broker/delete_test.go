@@ -37,11 +37,11 @@ func TestFailedCreateCanBeDeleted(t *testing.T) {
 		says   string
 	}{
 		"the SPI refuses it":           {nil, provisionBody(object{"parameters": object{"litres": 7}}), "parameters.litres: seven is unlucky"},
-		"the SPI is away":              {func(h *harness) { h.kettles.Before = always("prepare", away) }, provisionBody(nil), "the part is away"},
-		"the SPI has a defect":         {func(h *harness) { h.kettles.Before = always("prepare", context.Canceled) }, provisionBody(nil), "internal error"},
-		"the deployer is away":         {func(h *harness) { h.director.Before = always("deploy", away) }, provisionBody(nil), "the part is away"},
-		"the director fails it":        {func(h *harness) { h.director.Fail = func(brokertest.Task) string { return "no compute capacity" } }, provisionBody(nil), "its deployment failed"},
-		"the service does not come up": {func(h *harness) { h.kettles.Before = always("configure", away) }, provisionBody(nil), "the part is away"},
+		"the SPI is away":              {func(h *harness) { h.kettles.Before(always("prepare", away)) }, provisionBody(nil), "the part is away"},
+		"the SPI has a defect":         {func(h *harness) { h.kettles.Before(always("prepare", context.Canceled)) }, provisionBody(nil), "internal error"},
+		"the deployer is away":         {func(h *harness) { h.director.Before(always("deploy", away)) }, provisionBody(nil), "the part is away"},
+		"the director fails it":        {func(h *harness) { h.director.Fail(func(brokertest.Task) string { return "no compute capacity" }) }, provisionBody(nil), "its deployment failed"},
+		"the service does not come up": {func(h *harness) { h.kettles.Before(always("configure", away)) }, provisionBody(nil), "the part is away"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := start(t, impatient)
@@ -56,7 +56,9 @@ func TestFailedCreateCanBeDeleted(t *testing.T) {
 			if reference := strings.Trim(words[len(words)-1], "."); !strings.Contains(h.log.String(), reference) {
 				t.Errorf("the log does not have the reference %q", reference)
 			}
-			h.director.Before, h.director.Fail, h.kettles.Before = nil, nil, nil
+			h.director.Before(nil)
+			h.director.Fail(nil)
+			h.kettles.Before(nil)
 			h.want("provision again", h.do("PUT", instancePath("i1")+async, c.body), http.StatusConflict)
 			h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusBadRequest)
 			h.want("update", h.do("PATCH", instancePath("i1")+async, patch(nil)), http.StatusUnprocessableEntity)
@@ -72,7 +74,7 @@ func TestDeleteDuringCreate(t *testing.T) {
 	for _, state := range []store.State{store.Queued, store.Preparing, store.Deploying, store.Configuring} {
 		t.Run(string(state), func(t *testing.T) {
 			h := start(t)
-			h.director.Takes = 50 * time.Millisecond
+			h.director.Takes(50 * time.Millisecond)
 			reached, released := make(chan struct{}), make(chan struct{})
 			hold := func(at string) func(context.Context, string, string) error {
 				var once bool
@@ -89,11 +91,11 @@ func TestDeleteDuringCreate(t *testing.T) {
 			case store.Queued:
 				close(reached)
 			case store.Preparing:
-				h.kettles.Before = hold("prepare")
+				h.kettles.Before(hold("prepare"))
 			case store.Deploying:
-				h.director.Before = hold("deploy")
+				h.director.Before(hold("deploy"))
 			case store.Configuring:
-				h.kettles.Before = hold("configure")
+				h.kettles.Before(hold("configure"))
 			}
 			creating := h.want("provision", h.do("PUT", instancePath("i1")+async, provisionBody(nil)), http.StatusAccepted)
 			<-reached
@@ -114,7 +116,7 @@ func TestDeleteDuringCreate(t *testing.T) {
 func TestDeleteDuringUpdate(t *testing.T) {
 	h := start(t)
 	h.provision("i1", nil)
-	h.director.Takes = 200 * time.Millisecond
+	h.director.Takes(200 * time.Millisecond)
 	updating := h.want("update", h.do("PATCH", instancePath("i1")+async, patch(object{"parameters": object{"litres": 3}})), http.StatusAccepted)
 	h.eventually("the update deploys", func() bool { return len(h.director.Tasks(h.instance("i1").Deployment)) == 2 })
 	deleting := h.do("DELETE", instancePath("i1")+async+"&"+deleteQuery, nil)
@@ -133,7 +135,7 @@ func TestDeleteRemovesBindings(t *testing.T) {
 			for _, id := range []string{"b1", "b2"} {
 				h.want("bind", h.do("PUT", bindingPath("i1", id), bindBody(nil)), http.StatusCreated)
 			}
-			h.kettles.Up = func(string) bool { return up }
+			h.kettles.Up(func(string) bool { return up })
 			h.deprovision("i1")
 			h.nothing("after deprovision")
 			if h.kettles.Bound("i1", "b1") || h.kettles.Bound("i1", "b2") {
@@ -151,13 +153,13 @@ func TestDeleteIsRepeatedWhenTheDirectorFails(t *testing.T) {
 	h.provision("i1", nil)
 	name := h.instance("i1").Deployment
 	failures := 1
-	h.director.Fail = func(task brokertest.Task) string {
+	h.director.Fail(func(task brokertest.Task) string {
 		if task.Delete && failures > 0 {
 			failures--
 			return "Timed out sending 'get_state'"
 		}
 		return ""
-	}
+	})
 	h.deprovision("i1")
 	if tasks := h.director.Tasks(name); len(tasks) != 3 || tasks[1].Operation == tasks[2].Operation {
 		t.Errorf("tasks %+v, want a deploy and two different deletes", tasks)
@@ -182,13 +184,13 @@ func TestLateTaskIsDeletedToo(t *testing.T) {
 	h.provision("i1", nil)
 	name := h.instance("i1").Deployment
 	late := true
-	h.kettles.Before = func(ctx context.Context, call, _ string) error {
+	h.kettles.Before(func(ctx context.Context, call, _ string) error {
 		if call == "remove" && late {
 			late = false
 			h.director.Conjure(name, nil)
 		}
 		return ctx.Err()
-	}
+	})
 	h.deprovision("i1")
 	h.nothing("after deprovision")
 }
@@ -201,7 +203,7 @@ func TestOrphansAreFound(t *testing.T) {
 	if err != nil || len(orphans) != 1 || orphans[0].Name != "kettle-of-nobody" {
 		t.Errorf("Orphans: got %v, %v; want the one of nobody", orphans, err)
 	}
-	h.director.Before = func(context.Context, string, string) error { return fault.New(fault.Unavailable, "away") }
+	h.director.Before(func(context.Context, string, string) error { return fault.New(fault.Unavailable, "away") })
 	if orphans, err := h.broker.Orphans(t.Context()); err == nil {
 		t.Errorf("Orphans without a director: got %v and no error", orphans)
 	}

@@ -13,7 +13,7 @@ import (
 // The Kubernetes service catalog's client drives the whole life.
 func TestLifeWithAnotherClient(t *testing.T) {
 	h := start(t)
-	h.director.Takes = 50 * time.Millisecond
+	h.director.Takes(50 * time.Millisecond)
 	cfg := osb.DefaultClientConfiguration()
 	cfg.URL, cfg.APIVersion, cfg.EnableAlphaFeatures = h.server.URL, osb.LatestAPIVersion(), true
 	cfg.AuthConfig = &osb.AuthConfig{BasicAuthConfig: &osb.BasicAuthConfig{Username: username, Password: password}}

@@ -12,7 +12,7 @@ import (
 
 func TestLife(t *testing.T) {
 	h := start(t)
-	h.director.Takes = 300 * time.Millisecond
+	h.director.Takes(300 * time.Millisecond)
 	id := uuid(1)
 	accepted := h.want("provision", h.do("PUT", instancePath(id)+async, provisionBody(nil)), http.StatusAccepted)
 	if accepted.text("operation") == "" {
@@ -91,7 +91,7 @@ func TestPollOfWhatNeverWas(t *testing.T) {
 
 func TestIdenticalRequestsAreOne(t *testing.T) {
 	h := start(t)
-	h.director.Takes = 200 * time.Millisecond
+	h.director.Takes(200 * time.Millisecond)
 	first := h.want("provision", h.do("PUT", instancePath("i1")+async, provisionBody(nil)), http.StatusAccepted)
 	again := h.want("the same while it runs", h.do("PUT", instancePath("i1")+async, provisionBody(object{"context": object{"platform": "another"}})), http.StatusAccepted)
 	if again.text("operation") != first.text("operation") {

@@ -11,8 +11,8 @@ import (
 // another's.
 func TestFiftyProvisionsAtOnce(t *testing.T) {
 	h := start(t)
-	const n = 50
-	h.director.Takes = time.Second
+	const n, task = 50, time.Second
+	h.director.Takes(task)
 	begin := time.Now()
 	var wg sync.WaitGroup
 	for i := range n {
@@ -33,8 +33,8 @@ func TestFiftyProvisionsAtOnce(t *testing.T) {
 		return true
 	})
 	took := time.Since(begin)
-	t.Logf("%d provisions with tasks of %s took %s", n, h.director.Takes, took)
-	if took > 15*h.director.Takes {
+	t.Logf("%d provisions with tasks of %s took %s", n, task, took)
+	if took > 15*task {
 		t.Errorf("they took %s: they wait for each other", took)
 	}
 	if names := h.director.Names(); len(names) != n {
@@ -50,10 +50,11 @@ func TestFiftyProvisionsAtOnce(t *testing.T) {
 // What the broker adds to the director's task and the service's own work.
 func TestOverheadOfAProvision(t *testing.T) {
 	h := start(t)
-	h.director.Takes = 2 * time.Second
+	const task = 2 * time.Second
+	h.director.Takes(task)
 	begin := time.Now()
 	h.provision("i1", nil)
-	overhead := time.Since(begin) - h.director.Takes
+	overhead := time.Since(begin) - task
 	t.Logf("a provision costs %s beside the director's task", overhead)
 	if overhead > time.Second {
 		t.Errorf("a provision costs %s beside the director's task, want less than 1s", overhead)

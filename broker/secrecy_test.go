@@ -33,15 +33,15 @@ func TestNoSecretsInLogs(t *testing.T) {
 		}
 	}
 	broken := errors.New("raw cause of the defect")
-	h.kettles.Before = func(context.Context, string, string) error { return broken }
+	h.kettles.Before(func(context.Context, string, string) error { return broken })
 	if got := h.want("bind", h.do("PUT", bindingPath("i1", "b2"), bindBody(nil)), http.StatusInternalServerError); strings.Contains(got.raw, broken.Error()) {
 		t.Errorf("the answer holds the cause: %s", got.raw)
 	}
-	h.kettles.Before = func(context.Context, string, string) error { panic("the kettle is broken") }
+	h.kettles.Before(func(context.Context, string, string) error { panic("the kettle is broken") })
 	if got := h.want("a panic", h.do("PUT", bindingPath("i1", "b3"), bindBody(nil)), http.StatusInternalServerError); strings.Contains(got.raw, "kettle is broken") || !strings.Contains(got.raw, "reference") {
 		t.Errorf("after a panic: got %s", got.raw)
 	}
-	h.kettles.Before = func(context.Context, string, string) error { return fault.New(fault.Unavailable, "away") }
+	h.kettles.Before(func(context.Context, string, string) error { return fault.New(fault.Unavailable, "away") })
 	h.finish("update", "i1", h.do("PATCH", instancePath("i1")+async, patch(object{"parameters": object{"label": marker + "2"}})), "failed")
 	h.want("wrong password", h.do("GET", "/v2/catalog", nil, func(r *http.Request) { r.SetBasicAuth(username, marker) }), http.StatusUnauthorized)
 

@@ -28,7 +28,7 @@ func TestUpdate(t *testing.T) {
 	h.want("a change of nothing", h.do("PATCH", instancePath("i1"), patch(nil)), http.StatusOK)
 	h.want("the same again", h.do("PATCH", instancePath("i1"), patch(object{"plan_id": brokertest.KettleSmall, "parameters": object{"litres": 2}})), http.StatusOK)
 
-	h.director.Takes = 100 * time.Millisecond
+	h.director.Takes(100 * time.Millisecond)
 	larger := patch(object{"plan_id": brokertest.KettleLarge, "parameters": object{"litres": 9}, "previous_values": object{"plan_id": brokertest.KettleSmall}})
 	accepted := h.want("update", h.do("PATCH", instancePath("i1")+async, larger), http.StatusAccepted)
 	again := h.want("the same while it runs", h.do("PATCH", instancePath("i1")+async, larger), http.StatusAccepted)
@@ -101,28 +101,28 @@ func TestFailedUpdate(t *testing.T) {
 	}{
 		"the SPI refuses it": {nil, patch(object{"parameters": object{"litres": 7}}), true, false, "parameters.litres: seven is unlucky", 0},
 		"its deployment fails": {func(h *harness) {
-			h.director.Fail = func(t brokertest.Task) string {
+			h.director.Fail(func(t brokertest.Task) string {
 				if strings.HasPrefix(t.Operation, "update-") && !strings.HasSuffix(t.Operation, "-restore") {
 					return "node/0 is not running after update"
 				}
 				return ""
-			}
+			})
 		}, patch(object{"parameters": object{"litres": 5}}), true, true, "usable with its earlier plan", 2},
 		"the service refuses its new shape": {func(h *harness) {
-			h.kettles.Before = func(ctx context.Context, call, _ string) error {
+			h.kettles.Before(func(ctx context.Context, call, _ string) error {
 				if call == "configure" && h.kettles.Calls("configure") == 2 {
 					return fault.New(fault.Internal, "boom")
 				}
 				return ctx.Err()
-			}
+			})
 		}, patch(object{"plan_id": brokertest.KettleLarge}), true, true, "usable with its earlier plan", 2},
 		"restoring fails too": {func(h *harness) {
-			h.director.Fail = func(t brokertest.Task) string {
+			h.director.Fail(func(t brokertest.Task) string {
 				if strings.HasPrefix(t.Operation, "update-") {
 					return "the infrastructure is on fire"
 				}
 				return ""
-			}
+			})
 		}, patch(object{"parameters": object{"litres": 5}}), false, true, "failed too", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +152,8 @@ func TestFailedUpdate(t *testing.T) {
 			if !strings.Contains(h.log.String(), `"reference":"`+strings.TrimSuffix(reference, ".")+`"`) {
 				t.Errorf("the log does not have the reference of %q", last.text("description"))
 			}
-			h.director.Fail, h.kettles.Before = nil, nil
+			h.director.Fail(nil)
+			h.kettles.Before(nil)
 			h.finish("update again", "i1", h.do("PATCH", instancePath("i1")+async, patch(object{"parameters": object{"litres": 6}})), "succeeded")
 		})
 	}

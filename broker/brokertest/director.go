@@ -15,14 +15,11 @@ import (
 // Director is a deployer that keeps its deployments in memory. Its tasks take
 // time and hold their deployment, as a director's do.
 type Director struct {
-	// Before and After as in Kettles; calls are named like the methods.
-	Before, After func(ctx context.Context, call, deployment string) error
-	// Takes is how long a task runs.
-	Takes time.Duration
-	// Fail gives the reason why a task fails; nil or "": it does not.
-	Fail func(t Task) string
+	hooks
 
 	mu          sync.Mutex
+	takes       time.Duration
+	fail        func(t Task) string
 	tasks       []*Task
 	deployments map[string]deployer.DeployRequest
 	addresses   map[string]string
@@ -45,38 +42,43 @@ var _ deployer.Service = (*Director)(nil)
 
 // NewDirector makes a director whose tasks take this long.
 func NewDirector(takes time.Duration) *Director {
-	return &Director{Takes: takes, deployments: map[string]deployer.DeployRequest{}, addresses: map[string]string{}, calls: map[string]int{}}
+	return &Director{takes: takes, deployments: map[string]deployer.DeployRequest{}, addresses: map[string]string{}, calls: map[string]int{}}
 }
 
 func (d *Director) begin(ctx context.Context, call, name string) error {
 	d.mu.Lock()
 	d.calls[call]++
 	d.mu.Unlock()
-	if d.Before == nil {
-		return ctx.Err()
-	}
-	return d.Before(ctx, call, name)
+	return d.before(ctx, call, name)
 }
 
-func (d *Director) end(ctx context.Context, call, name string) error {
-	if d.After == nil {
-		return nil
-	}
-	return d.After(ctx, call, name)
+// Takes sets how long a task runs.
+func (d *Director) Takes(t time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.takes = t
+}
+
+// Fail makes a function give the reason why a task fails; nil or "": it does
+// not.
+func (d *Director) Fail(f func(t Task) string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = f
 }
 
 // settle ends the tasks whose time is over. Called with the lock held.
 func (d *Director) settle() {
 	for _, t := range d.tasks {
-		if t.State == deployer.Running && time.Since(t.started) >= d.Takes {
+		if t.State == deployer.Running && time.Since(t.started) >= d.takes {
 			d.finish(t)
 		}
 	}
 }
 
 func (d *Director) finish(t *Task) {
-	if d.Fail != nil {
-		if why := d.Fail(*t); why != "" {
+	if d.fail != nil {
+		if why := d.fail(*t); why != "" {
 			t.State, t.Error = deployer.Failed, why
 			return
 		}
@@ -119,7 +121,7 @@ func (d *Director) start(t *Task) *Task {
 func (d *Director) report(t *Task) deployer.Operation {
 	op := deployer.Operation{ID: t.Operation, Deployment: t.Name, State: t.State, Error: t.Error, TaskID: t.id, StartedAt: t.started}
 	if t.State == deployer.Running {
-		done := int(9 * time.Since(t.started) / max(d.Takes, 1))
+		done := int(9 * time.Since(t.started) / max(d.takes, 1))
 		op.Progress = deployer.Progress{Stage: "Creating missing vms", Message: "node/0", Done: min(done, 9), Total: 9}
 	}
 	return op
@@ -140,7 +142,7 @@ func (d *Director) Deploy(ctx context.Context, in deployer.DeployRequest) (deplo
 		return deployer.Operation{}, fault.New(fault.NotFound, "there is no template %q", in.Template)
 	}
 	op := d.submit(in)
-	return op, d.end(ctx, "deploy", in.Name)
+	return op, d.after(ctx, "deploy", in.Name)
 }
 
 func (d *Director) submit(in deployer.DeployRequest) deployer.Operation {
@@ -162,7 +164,7 @@ func (d *Director) Delete(ctx context.Context, name, operationID string) (deploy
 		return deployer.Operation{}, err
 	}
 	op := d.submitDelete(name, operationID)
-	return op, d.end(ctx, "delete", name)
+	return op, d.after(ctx, "delete", name)
 }
 
 func (d *Director) submitDelete(name, operationID string) deployer.Operation {

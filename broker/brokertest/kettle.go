@@ -22,13 +22,10 @@ const (
 
 // Kettles is the SPI of an invented data service.
 type Kettles struct {
-	// Before is asked at the start of every call, After when its effect has
-	// happened: an error is what the caller gets. Both may be nil.
-	Before, After func(ctx context.Context, call, instanceID string) error
-	// Up tells whether an instance's deployment answers; nil: it does.
-	Up func(deployment string) bool
+	hooks
 
 	mu       sync.Mutex
+	up       func(deployment string) bool
 	offers   spi.Catalog
 	outside  map[string]string            // instance → what Prepare left elsewhere
 	ready    map[string]spi.Instance      // instance → as it was last configured
@@ -66,17 +63,15 @@ func (k *Kettles) begin(ctx context.Context, call, id string) error {
 	k.mu.Lock()
 	k.calls[call]++
 	k.mu.Unlock()
-	if k.Before == nil {
-		return ctx.Err()
-	}
-	return k.Before(ctx, call, id)
+	return k.before(ctx, call, id)
 }
 
-func (k *Kettles) end(ctx context.Context, call, id string) error {
-	if k.After == nil {
-		return nil
-	}
-	return k.After(ctx, call, id)
+// Up makes a function tell whether an instance's deployment answers; nil: it
+// does.
+func (k *Kettles) Up(f func(deployment string) bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.up = f
 }
 
 // Catalog implements spi.Service.
@@ -125,11 +120,14 @@ func (k *Kettles) Prepare(ctx context.Context, in spi.PrepareRequest) (spi.Prepa
 	return spi.Preparation{
 		Template: "kettle", Attributes: map[string]any{"litres": wanted.Litres, "colour": wanted.Colour, "plan": in.Instance.PlanID},
 		SecretAttributes: secret.Values{"verifier": secret.New("v-" + root.Reveal())}, Secrets: secret.Values{"root": root},
-	}, k.end(ctx, "prepare", in.Instance.ID)
+	}, k.after(ctx, "prepare", in.Instance.ID)
 }
 
 func (k *Kettles) reachable(in spi.Instance) error {
-	if k.Up != nil && !k.Up(in.Deployment) {
+	k.mu.Lock()
+	up := k.up
+	k.mu.Unlock()
+	if up != nil && !up(in.Deployment) {
 		return fault.New(fault.Unavailable, "the kettle does not answer")
 	}
 	if len(in.Nodes) == 0 {
@@ -152,7 +150,7 @@ func (k *Kettles) Configure(ctx context.Context, in spi.Instance) error {
 	k.mu.Lock()
 	k.ready[in.ID] = in
 	k.mu.Unlock()
-	return k.end(ctx, "configure", in.ID)
+	return k.after(ctx, "configure", in.ID)
 }
 
 func credentials(in spi.BindRequest) spi.Credentials {
@@ -197,7 +195,7 @@ func (k *Kettles) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 		k.forget(in)
 		return nil, fault.InvalidField("parameters.cups", "thirteen is unlucky")
 	}
-	return credentials(in), k.end(ctx, "bind", in.Instance.ID)
+	return credentials(in), k.after(ctx, "bind", in.Instance.ID)
 }
 
 func (k *Kettles) forget(in spi.BindRequest) {
@@ -226,7 +224,7 @@ func (k *Kettles) Unbind(ctx context.Context, in spi.BindRequest) error {
 		return err
 	}
 	k.forget(in)
-	return k.end(ctx, "unbind", in.Instance.ID)
+	return k.after(ctx, "unbind", in.Instance.ID)
 }
 
 // Status implements spi.Service.
@@ -245,7 +243,7 @@ func (k *Kettles) Remove(ctx context.Context, in spi.Instance) error {
 	delete(k.ready, in.ID)
 	delete(k.bindings, in.ID)
 	k.mu.Unlock()
-	return k.end(ctx, "remove", in.ID)
+	return k.after(ctx, "remove", in.ID)
 }
 
 // Bound tells whether a binding exists in the service.

@@ -152,7 +152,10 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	w.store = s
-	w.kettles.Before, w.kettles.After, w.director.Before, w.director.After = hook, hook, hook, hook
+	w.kettles.Before(hook)
+	w.kettles.After(hook)
+	w.director.Before(hook)
+	w.director.After(hook)
 	return w
 }
 
@@ -332,7 +335,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 // Several brokers share a store, and any of them dies at any time.
 func TestSeveralWorkersAreKilledAtRandom(t *testing.T) {
 	w := newWorld(t)
-	w.director.Takes = 20 * time.Millisecond
+	w.director.Takes(20 * time.Millisecond)
 	random := rand.New(rand.NewPCG(7, 7))
 	const n = 12
 	var ids []string
@@ -382,7 +385,7 @@ func TestLostLease(t *testing.T) {
 	id := w.create("i1")
 	began, let := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	w.kettles.Before = func(ctx context.Context, call, _ string) error {
+	w.kettles.Before(func(ctx context.Context, call, _ string) error {
 		first := false
 		once.Do(func() { first = true })
 		if !first {
@@ -396,7 +399,7 @@ func TestLostLease(t *testing.T) {
 		}
 		close(let)
 		return fault.New(fault.Internal, "too late")
-	}
+	})
 	cut := &cutOff{Store: w.store}
 	stopFirst := w.run(newProcess(cut, 0))
 	defer stopFirst()
@@ -447,7 +450,7 @@ func (c *cutOff) Release(ctx context.Context, id, owner string) error {
 // A worker that is told to stop finishes its step and gives its lease back.
 func TestStopGivesLeasesBack(t *testing.T) {
 	w := newWorld(t)
-	w.director.Takes = time.Hour
+	w.director.Takes(time.Hour)
 	id := w.create("i1")
 	stop := w.run(newProcess(w.store, 0))
 	w.eventually("the operation deploys", func() bool { return w.operation(id).State == store.Deploying })
@@ -459,7 +462,7 @@ func TestStopGivesLeasesBack(t *testing.T) {
 	if op := w.operation(id); op.LeaseOwner != "" || op.State != store.Deploying {
 		t.Errorf("after the stop: %s, held by %q", op.State, op.LeaseOwner)
 	}
-	w.director.Takes = time.Millisecond
+	w.director.Takes(time.Millisecond)
 	w.finish(newProcess(w.store, 0), id)
 	w.consistent("i1", "2", 1)
 }
