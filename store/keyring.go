@@ -80,6 +80,12 @@ func newAEAD(value secret.Secret) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
+// Has tells whether a key is configured.
+func (k *Keyring) Has(keyID string) bool {
+	_, ok := k.aeads[keyID]
+	return ok
+}
+
 // Seal encrypts. row names the column's table and row; only the same row opens
 // it again, so that sealed values cannot be swapped between rows.
 //

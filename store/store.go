@@ -55,13 +55,14 @@ type Operations interface {
 	// LatestOperation returns the instance's youngest operation. Faults: NotFound.
 	LatestOperation(ctx context.Context, instanceID string) (Operation, error)
 	// Claim leases the oldest unfinished operation that nobody holds to owner.
-	// An operation waits while another operation of its instance is leased.
-	// Faults: NotFound when nothing is to be done.
+	// An operation waits while another operation of its instance is leased. A
+	// row that cannot be read is leased all the same, so that it keeps no
+	// other from being claimed. Faults: NotFound when nothing is to be done.
 	Claim(ctx context.Context, owner string, lease time.Duration) (Operation, error)
-	// Extend makes every lease that owner still holds last this long from now
-	// and returns their operations' ids. A lease that expired and was claimed
-	// by nobody else is held again.
-	Extend(ctx context.Context, owner string, lease time.Duration) (held []string, err error)
+	// Extend makes owner's leases of these operations last this long from now
+	// and returns the ids of those that it still holds. A lease that expired
+	// and was claimed by nobody else is held again.
+	Extend(ctx context.Context, owner string, ids []string, lease time.Duration) (held []string, err error)
 	// Release gives up owner's lease of an operation, if it still holds it.
 	Release(ctx context.Context, id, owner string) error
 	// SaveOperation writes an operation, and with it the instance if given, if

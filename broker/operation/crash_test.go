@@ -2,267 +2,17 @@ package operation_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/broker/brokertest"
-	"github.com/holdfast-osb/holdfast/broker/operation"
 	"github.com/holdfast-osb/holdfast/internal/fault"
-	"github.com/holdfast-osb/holdfast/internal/secret"
-	"github.com/holdfast-osb/holdfast/spi"
 	"github.com/holdfast-osb/holdfast/store"
-	"github.com/holdfast-osb/holdfast/store/sqlite"
 )
-
-const lease = 400 * time.Millisecond
-
-// process is a broker process that can be killed at its n-th event: before or
-// after a write to the store, before or after a call's effect. Once it is dead
-// nothing that it does has an effect.
-type process struct {
-	store.Store
-	at     int64
-	events atomic.Int64
-	died   chan struct{}
-	once   sync.Once
-}
-
-var errKilled = errors.New("the process is dead")
-
-func newProcess(s store.Store, at int) *process {
-	return &process{Store: s, at: int64(at), died: make(chan struct{})}
-}
-
-func (p *process) dead() bool {
-	select {
-	case <-p.died:
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *process) kill() { p.once.Do(func() { close(p.died) }) }
-
-func (p *process) event() error {
-	if !p.dead() && p.events.Add(1) == p.at {
-		p.kill()
-	}
-	if p.dead() {
-		return errKilled
-	}
-	return nil
-}
-
-func (p *process) write(f func() error) error {
-	if err := p.event(); err != nil {
-		return err
-	}
-	if err := f(); err != nil {
-		return err
-	}
-	return p.event()
-}
-
-func (p *process) Claim(ctx context.Context, owner string, l time.Duration) (op store.Operation, err error) {
-	if p.dead() {
-		return op, errKilled
-	}
-	if op, err = p.Store.Claim(ctx, owner, l); err == nil {
-		err = p.event()
-	}
-	return op, err
-}
-
-func (p *process) SaveOperation(ctx context.Context, op *store.Operation, in *store.Instance) error {
-	return p.write(func() error { return p.Store.SaveOperation(ctx, op, in) })
-}
-
-func (p *process) DeleteBinding(ctx context.Context, instanceID, id string) error {
-	return p.write(func() error { return p.Store.DeleteBinding(ctx, instanceID, id) })
-}
-
-func (p *process) Extend(ctx context.Context, owner string, l time.Duration) ([]string, error) {
-	if p.dead() {
-		return nil, errKilled
-	}
-	return p.Store.Extend(ctx, owner, l)
-}
-
-func (p *process) Release(ctx context.Context, id, owner string) error {
-	if p.dead() {
-		return errKilled
-	}
-	return p.Store.Release(ctx, id, owner)
-}
-
-func (p *process) Instance(ctx context.Context, id string) (store.Instance, error) {
-	if p.dead() {
-		return store.Instance{}, errKilled
-	}
-	return p.Store.Instance(ctx, id)
-}
-
-func (p *process) ListBindings(ctx context.Context, id string) ([]store.Binding, error) {
-	if p.dead() {
-		return nil, errKilled
-	}
-	return p.Store.ListBindings(ctx, id)
-}
-
-type processKey struct{}
-
-// hook makes a call an event of the process that makes it.
-func hook(ctx context.Context, _, _ string) error {
-	if p, ok := ctx.Value(processKey{}).(*process); ok {
-		if err := p.event(); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// world is what outlives processes.
-type world struct {
-	t        *testing.T
-	store    store.Store
-	kettles  *brokertest.Kettles
-	director *brokertest.Director
-	owners   atomic.Int64
-	skipped  atomic.Int64 // time that was skipped, ns
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{t: t, kettles: brokertest.NewKettles(brokertest.KettleCatalog()), director: brokertest.NewDirector(time.Millisecond)}
-	ring, err := store.NewKeyring([]store.Key{{ID: "k1", Value: secret.New(store.NewKey())}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "broker.db"), ring, sqlite.Options{Now: w.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	w.store = s
-	w.kettles.Before(hook)
-	w.kettles.After(hook)
-	w.director.Before(hook)
-	w.director.After(hook)
-	return w
-}
-
-func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skipped.Load())) }
-
-// run runs a worker in a process until the process dies or stop is called.
-func (w *world) run(p *process) (stop func()) {
-	worker := operation.New(operation.Config{
-		Owner: fmt.Sprintf("worker-%d", w.owners.Add(1)), Lease: lease, Idle: 5 * time.Millisecond, CallTimeout: 5 * time.Second, Grace: time.Second,
-		Parallel: 10, Limits: operation.DefaultLimits(), Now: w.now, Ended: func(store.Operation) {},
-	}, p, map[string]spi.Service{"kettles": w.kettles}, w.director, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), processKey{}, p))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		worker.Run(ctx)
-	}()
-	go func() {
-		select {
-		case <-p.died:
-			cancel()
-		case <-done:
-		}
-	}()
-	return func() {
-		cancel()
-		<-done
-	}
-}
-
-func (w *world) eventually(what string, is func() bool) {
-	w.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !is() {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("%s: not in time", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func (w *world) operation(id string) store.Operation {
-	w.t.Helper()
-	op, err := w.store.Operation(context.Background(), id)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return op
-}
-
-func (w *world) instance(id string) store.Instance {
-	w.t.Helper()
-	in, err := w.store.Instance(context.Background(), id)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return in
-}
-
-func (w *world) create(id string) string {
-	w.t.Helper()
-	in := store.Instance{ID: id, State: store.Creating, Provider: "kettles", ServiceID: brokertest.KettleService, PlanID: brokertest.KettleSmall, Deployment: "kettle-" + id,
-		Private: store.InstancePrivate{Parameters: []byte(`{"litres":2}`)}}
-	op := store.Operation{ID: "create-" + id, InstanceID: id, Kind: store.Create, State: store.Queued, PlanID: in.PlanID, Private: store.OperationPrivate{Parameters: in.Private.Parameters}}
-	if err := w.store.CreateInstance(context.Background(), in, op); err != nil {
-		w.t.Fatal(err)
-	}
-	return op.ID
-}
-
-func (w *world) start(kind store.Kind, id string) string {
-	w.t.Helper()
-	op := store.Operation{ID: string(kind) + "-" + id, InstanceID: id, Kind: kind, State: store.Queued, PlanID: brokertest.KettleLarge, Private: store.OperationPrivate{Parameters: []byte(`{"litres":9}`)}}
-	if _, err := w.store.StartOperation(context.Background(), op, w.instance(id)); err != nil {
-		w.t.Fatal(err)
-	}
-	return op.ID
-}
-
-// finish lets a process work until the operation has ended.
-func (w *world) finish(p *process, id string) {
-	w.t.Helper()
-	stop := w.run(p)
-	defer stop()
-	w.eventually("operation "+id+" ends", func() bool { return w.operation(id).State.Ended() || p.dead() })
-}
-
-// consistent checks an instance that should be usable: one deployment, made of
-// what the store remembers, configured with the same secret.
-func (w *world) consistent(id string, litres string, deploys int) {
-	w.t.Helper()
-	in := w.instance(id)
-	root := in.Private.Prepared.Secrets["root"].Reveal()
-	deployed, ok := w.director.Deployed(in.Deployment)
-	if in.State != store.Ready || !ok || root == "" || deployed.SecretAttributes["verifier"].Reveal() != "v-"+root || fmt.Sprint(deployed.Attributes["litres"]) != litres {
-		w.t.Errorf("instance %s is %s, deployed %t with litres %v and a secret that fits: %t", id, in.State, ok, deployed.Attributes["litres"], deployed.SecretAttributes["verifier"].Reveal() == "v-"+root)
-	}
-	if configured, ok := w.kettles.Configured(id); !ok || configured.Secrets["root"].Reveal() != root || fmt.Sprint(configured.Attributes["litres"]) != litres {
-		w.t.Errorf("configured: %t with litres %v", ok, configured.Attributes["litres"])
-	}
-	if tasks := w.director.Tasks(in.Deployment); len(tasks) != deploys {
-		w.t.Errorf("%d tasks, want %d: %+v", len(tasks), deploys, tasks)
-	}
-	if len(in.Nodes) != 1 {
-		w.t.Errorf("nodes %v", in.Nodes)
-	}
-}
 
 // I1, I2: a process killed at any of its steps leaves a row that the next one
 // brings to its end, with exactly one deployment.
@@ -413,40 +163,6 @@ func TestLostLease(t *testing.T) {
 	w.consistent("i1", "2", 1)
 }
 
-// cutOff is a store that a process cannot reach any more.
-type cutOff struct {
-	store.Store
-	off atomic.Bool
-}
-
-func (c *cutOff) away() error {
-	if c.off.Load() {
-		return fault.New(fault.Unavailable, "the store is away")
-	}
-	return nil
-}
-
-func (c *cutOff) Extend(ctx context.Context, owner string, l time.Duration) ([]string, error) {
-	if err := c.away(); err != nil {
-		return nil, err
-	}
-	return c.Store.Extend(ctx, owner, l)
-}
-
-func (c *cutOff) Claim(ctx context.Context, owner string, l time.Duration) (store.Operation, error) {
-	if err := c.away(); err != nil {
-		return store.Operation{}, err
-	}
-	return c.Store.Claim(ctx, owner, l)
-}
-
-func (c *cutOff) Release(ctx context.Context, id, owner string) error {
-	if err := c.away(); err != nil {
-		return err
-	}
-	return c.Store.Release(ctx, id, owner)
-}
-
 // A worker that is told to stop finishes its step and gives its lease back.
 func TestStopGivesLeasesBack(t *testing.T) {
 	w := newWorld(t)
@@ -465,4 +181,26 @@ func TestStopGivesLeasesBack(t *testing.T) {
 	w.director.Takes(time.Millisecond)
 	w.finish(newProcess(w.store, 0), id)
 	w.consistent("i1", "2", 1)
+}
+
+// A defect in one operation's work harms no other, and is not tried again
+// without a pause.
+func TestPanicInOneOperation(t *testing.T) {
+	w := newWorld(t)
+	var panics atomic.Int64
+	w.kettles.Before(func(ctx context.Context, call, id string) error {
+		if id == "bad" && call == "prepare" && panics.Add(1) <= 2 {
+			panic("a defect")
+		}
+		return ctx.Err()
+	})
+	bad, good := w.create("bad"), w.create("good")
+	stop := w.run(newProcess(w.store, 0))
+	defer stop()
+	w.eventually("the good one ends", func() bool { return w.operation(good).State == store.Succeeded })
+	if n := panics.Load(); n != 1 {
+		t.Errorf("%d tries at once, want a pause between them", n)
+	}
+	w.eventually("the bad one ends when the defect is gone", func() bool { return w.operation(bad).State == store.Succeeded })
+	w.consistent("bad", "2", 1)
 }

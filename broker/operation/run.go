@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/deployer"
@@ -27,6 +28,20 @@ type run struct {
 
 	interrupt chan struct{}      // closed: stop between two steps
 	abandon   context.CancelFunc // the lease is lost: stop at once
+}
+
+// errNotOurs: the operation ended, or another worker holds it.
+var errNotOurs = errors.New("the operation is not ours any more")
+
+// advanceSafely keeps a defect in one operation's work from ending the process
+// and with it everyone else's.
+func (r *run) advanceSafely(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return r.advance(ctx)
 }
 
 // advance does step after step until the operation has ended, the lease is
@@ -84,7 +99,7 @@ func (r *run) afterSaveError(ctx context.Context, err error) error {
 		return fmt.Errorf("read operation again: %w", readErr)
 	}
 	if current.State.Ended() || current.LeaseOwner != r.w.owner {
-		return fmt.Errorf("the operation is not ours any more: %w", err)
+		return fmt.Errorf("%w: %w", errNotOurs, err)
 	}
 	r.op = current
 	return r.load(ctx)

@@ -147,24 +147,36 @@ func (w *Worker) claim(ctx, steps context.Context, runs *sync.WaitGroup) bool {
 	return true
 }
 
-// finish advances a run and gives back what it did not end.
+// finish advances a run. What was interrupted is given back at once; after an
+// error the lease is left to run out, so that a row that cannot be worked on
+// is not tried again and again without a pause.
 func (w *Worker) finish(ctx context.Context, r *run) {
-	err := r.advance(ctx)
+	err := r.advanceSafely(ctx)
 	r.abandon()
 	w.mu.Lock()
-	delete(w.running, r.op.ID)
+	delete(w.running, r.id)
 	w.mu.Unlock()
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotOurs) || (err != nil && ctx.Err() != nil):
 		r.log.Info("letting go of the operation", "state", r.op.State, "why", err.Error())
+	case err != nil:
+		r.log.Error("working on the operation failed", "state", r.op.State, "error", err.Error())
 	}
-	if err != nil || !r.op.State.Ended() {
-		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.Lease)
-		defer cancel()
-		if err := w.store.Release(release, r.op.ID, w.owner); err != nil {
-			r.log.Warn("giving back the lease failed: it runs out by itself", "error", err.Error())
-		}
+	if err == nil || errors.Is(err, errNotOurs) {
+		w.release(context.WithoutCancel(ctx), r)
 	}
 	w.Wake()
+}
+
+func (w *Worker) release(ctx context.Context, r *run) {
+	if r.op.State.Ended() {
+		return // its last save gave the lease up
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease)
+	defer cancel()
+	if err := w.store.Release(ctx, r.id, w.owner); err != nil {
+		r.log.Warn("giving back the lease failed: it runs out by itself", "error", err.Error())
+	}
 }
 
 // keepLeases extends the leases while there are any, and abandons the runs
@@ -187,7 +199,7 @@ func (w *Worker) keepLeases(ctx context.Context) {
 		}
 		asked := w.cfg.Now()
 		call, cancel := context.WithTimeout(ctx, w.cfg.Lease/4)
-		held, err := w.store.Extend(call, w.owner, w.cfg.Lease)
+		held, err := w.store.Extend(call, w.owner, ids(before), w.cfg.Lease)
 		cancel()
 		if err == nil {
 			good = asked
@@ -210,6 +222,14 @@ func (w *Worker) held() []*run {
 	all := make([]*run, 0, len(w.running))
 	for _, r := range w.running {
 		all = append(all, r)
+	}
+	return all
+}
+
+func ids(runs []*run) []string {
+	all := make([]string, len(runs))
+	for i, r := range runs {
+		all[i] = r.id
 	}
 	return all
 }

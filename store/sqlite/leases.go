@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/internal/fault"
@@ -35,21 +37,30 @@ func (s *Store) claim(ctx context.Context, owner string, lease time.Duration) (s
 		return store.Operation{}, err
 	}
 	var op store.Operation
+	var sealed []byte
 	err = s.tx(ctx, func(tx *sql.Tx) error {
 		now := s.now()
 		var err error
-		op, err = s.scanOperation(tx.QueryRowContext(ctx, `UPDATE operations SET lease_owner = ?, lease_until = ? WHERE id = (`+claimable+`) RETURNING `+operationColumns,
+		op, sealed, err = scanSealedOperation(tx.QueryRowContext(ctx, `UPDATE operations SET lease_owner = ?, lease_until = ? WHERE id = (`+claimable+`) RETURNING `+operationColumns,
 			owner, micros(now.Add(lease)), micros(now), micros(now)))
 		return err
 	})
-	return op, err
+	if err != nil {
+		return op, err
+	}
+	return s.openOperation(op, sealed)
 }
 
 // Extend implements store.Operations.
-func (s *Store) Extend(ctx context.Context, owner string, lease time.Duration) ([]string, error) {
+func (s *Store) Extend(ctx context.Context, owner string, ids []string, lease time.Duration) ([]string, error) {
+	wanted, err := json.Marshal(ids)
+	if err != nil {
+		return nil, fmt.Errorf("encode ids: %w", err)
+	}
 	var held []string
-	err := s.tx(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE operations SET lease_until = ? WHERE lease_owner = ? RETURNING id`, micros(s.now().Add(lease)), owner)
+	err = s.tx(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `UPDATE operations SET lease_until = ? WHERE lease_owner = ? AND id IN (SELECT value FROM json_each(?)) RETURNING id`,
+			micros(s.now().Add(lease)), owner, string(wanted))
 		if err != nil {
 			return err
 		}

@@ -89,23 +89,35 @@ func (s *Store) LatestOperation(ctx context.Context, instanceID string) (store.O
 }
 
 func (s *Store) scanOperation(row *sql.Row) (store.Operation, error) {
-	var op store.Operation
-	var since, trouble, lease, created, updated, ended int64
-	var sealed []byte
-	err := row.Scan(&op.ID, &op.InstanceID, &op.Kind, &op.State, &op.Version, &op.PlanID, &op.Maintenance, &op.Submission, &op.Message, &op.Done, &op.Total,
-		&op.Reference, &op.Usable, &op.Repeatable, &since, &trouble, &op.LeaseOwner, &lease, &created, &updated, &ended, &sealed)
-	if errors.Is(err, sql.ErrNoRows) {
-		return op, fault.New(fault.NotFound, "the operation does not exist")
-	}
+	op, sealed, err := scanSealedOperation(row)
 	if err != nil {
 		return op, err
 	}
+	return s.openOperation(op, sealed)
+}
+
+func (s *Store) openOperation(op store.Operation, sealed []byte) (store.Operation, error) {
+	if sealed == nil {
+		return op, nil
+	}
+	var err error
+	op.Private, err = s.keys.OpenOperation(op.ID, sealed)
+	return op, err
+}
+
+func scanSealedOperation(row *sql.Row) (op store.Operation, sealed []byte, err error) {
+	var since, trouble, lease, created, updated, ended int64
+	err = row.Scan(&op.ID, &op.InstanceID, &op.Kind, &op.State, &op.Version, &op.PlanID, &op.Maintenance, &op.Submission, &op.Message, &op.Done, &op.Total,
+		&op.Reference, &op.Usable, &op.Repeatable, &since, &trouble, &op.LeaseOwner, &lease, &created, &updated, &ended, &sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return op, nil, fault.New(fault.NotFound, "the operation does not exist")
+	}
+	if err != nil {
+		return op, nil, err
+	}
 	op.StateSince, op.TroubleSince, op.LeaseUntil = fromMicros(since), fromMicros(trouble), fromMicros(lease)
 	op.CreatedAt, op.UpdatedAt, op.EndedAt = fromMicros(created), fromMicros(updated), fromMicros(ended)
-	if sealed != nil {
-		op.Private, err = s.keys.OpenOperation(op.ID, sealed)
-	}
-	return op, err
+	return op, sealed, nil
 }
 
 // SaveOperation implements store.Operations.

@@ -84,22 +84,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err := migrate(ctx, s.write); err != nil {
 		return err
 	}
-	const row = "meta/canary"
-	return s.tx(ctx, func(tx *sql.Tx) error {
-		var sealed []byte
-		err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'canary'`).Scan(&sealed)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-		case err != nil:
-			return err
-		default:
-			if _, err := s.keys.Open(row, sealed); err != nil {
-				return fmt.Errorf("the configured keys do not fit this store: %w", err)
-			}
-		}
-		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO meta (name, value) VALUES ('canary', ?)`, s.keys.Seal(row, []byte("canary")))
-		return err
-	})
+	if err := s.checkKeys(ctx); err != nil {
+		return fmt.Errorf("the configured keys do not fit this store: %w", err)
+	}
+	return nil
 }
 
 // Close ends all connections.

@@ -124,6 +124,36 @@ func TestKeys(t *testing.T) {
 	if err != nil || string(got.Private.Parameters) != `{"a":1}` {
 		t.Errorf("after rotation: got %s, %v", got.Private.Parameters, err)
 	}
+	if _, err := sqlite.Open(ctx, path, keyring(t, k2), sqlite.Options{}); err == nil || !strings.Contains(err.Error(), `1 instances are sealed with key "k1"`) {
+		t.Errorf("without the key that rows are sealed with: got %v", err)
+	}
+}
+
+// A row that cannot be read keeps no other from being worked on.
+func TestUnreadableOperationBlocksNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "broker.db")
+	ctx := context.Background()
+	s := open(t, path, keyring(t, key("k1")), nil)
+	for _, id := range []string{"i1", "i2"} {
+		in := store.Instance{ID: id, State: store.Creating, Deployment: "d-" + id}
+		if err := s.CreateInstance(ctx, in, store.Operation{ID: "create-" + id, InstanceID: id, Kind: store.Create, State: store.Queued}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`UPDATE operations SET sealed = substr(sealed, 1, 20) WHERE id = 'create-i1'`); err != nil {
+		t.Fatal(err)
+	}
+	if op, err := s.Claim(ctx, "w", time.Minute); err == nil {
+		t.Errorf("the unreadable row was claimed as %s", op.ID)
+	}
+	if op, err := s.Claim(ctx, "w", time.Minute); err != nil || op.ID != "create-i2" {
+		t.Errorf("the next claim: got %s, %v; want create-i2", op.ID, err)
+	}
 }
 
 func TestRowsCannotBeSwapped(t *testing.T) {

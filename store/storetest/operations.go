@@ -174,7 +174,7 @@ func deleteWaitsForTheLease(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	f.clock.Advance(lease + time.Second)
-	if _, err := f.Extend(f.ctx, "x", lease); err != nil { // delete-1 stays with x
+	if _, err := f.Extend(f.ctx, "x", []string{"delete-1"}, lease); err != nil { // delete-1 stays with x
 		t.Fatal(err)
 	}
 	if got := f.claim(t, "y"); got.ID != "delete-2" {
