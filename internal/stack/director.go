@@ -56,11 +56,8 @@ func (d director) ready(context.Context) error {
 
 // uploadStemcell gives the director a stemcell that it does not have yet.
 func (d director) uploadStemcell(path string) (uploaded bool, err error) {
-	var manifest struct {
-		Name    string `yaml:"name"`
-		Version string `yaml:"version"`
-	}
-	if err := readArchiveMember(path, "stemcell.MF", &manifest); err != nil {
+	manifest, err := readIdentity(path, "stemcell.MF")
+	if err != nil {
 		return false, err
 	}
 	have, err := d.Stemcells()
@@ -84,11 +81,8 @@ func (d director) uploadStemcell(path string) (uploaded bool, err error) {
 
 // uploadRelease gives the director a release that it does not have yet.
 func (d director) uploadRelease(path string) (uploaded bool, err error) {
-	var manifest struct {
-		Name    string `yaml:"name"`
-		Version string `yaml:"version"`
-	}
-	if err := readArchiveMember(path, "release.MF", &manifest); err != nil {
+	manifest, err := readIdentity(path, "release.MF")
+	if err != nil {
 		return false, err
 	}
 	have, err := d.Releases()
@@ -122,15 +116,22 @@ func (d director) setCloudConfig(config map[string]any) error {
 	return nil
 }
 
-func readArchiveMember(path, member string, into any) error {
+// identity is what a stemcell's or a release's own manifest calls it.
+type identity struct {
+	Name    string `yaml:"name"`
+	Version string `yaml:"version"`
+}
+
+func readIdentity(path, member string) (identity, error) {
 	content, err := archiveMember(path, member)
 	if err != nil {
-		return fmt.Errorf("read %s of %s: %w", member, path, err)
+		return identity{}, fmt.Errorf("read %s of %s: %w", member, path, err)
 	}
-	if err := yaml.Unmarshal(content, into); err != nil {
-		return fmt.Errorf("read %s of %s: %w", member, path, err)
+	var read identity
+	if err := yaml.Unmarshal(content, &read); err != nil {
+		return identity{}, fmt.Errorf("read %s of %s: %w", member, path, err)
 	}
-	return nil
+	return read, nil
 }
 
 // fillDirector gives the director what deployments are made from.

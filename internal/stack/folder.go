@@ -32,6 +32,9 @@ func (f Folder) DirectorCA() string { return f.path("director", "tls", "ca.pem")
 // LogFile is where a part's log goes.
 func (f Folder) LogFile(part string) string { return f.path("log", part+".log") }
 
+// templatesDir is the operator's folder of templates, here with defaults only.
+func (f Folder) templatesDir() string { return f.path("templates") }
+
 func (f Folder) settingsFile() string           { return f.path("settings.json") }
 func (f Folder) configFile(part string) string  { return f.path("config", part+".yml") }
 func (f Folder) processFile(part string) string { return f.path("run", part+".json") }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 
 	"gopkg.in/yaml.v3"
 )
@@ -20,7 +21,7 @@ func (s *Stack) writeConfigs() error {
 			"compiled_package_cache": s.config.CompiledPackages,
 		},
 		"deployer": {
-			"listen": s.settings.DeployerAddress, "token": s.settings.DeployerToken,
+			"listen": s.settings.DeployerAddress, "token": s.settings.DeployerToken, "templates_dir": s.folder.templatesDir(),
 			"director": map[string]any{
 				"url": "https://" + s.settings.DirectorAddress, "ca_cert": s.folder.DirectorCA(),
 				"username": s.settings.DirectorUsername, "password": s.settings.DirectorPassword,
@@ -47,6 +48,32 @@ func (s *Stack) writeConfigs() error {
 		}
 	}
 	return nil
+}
+
+// writeTemplateDefaults makes deployments use exactly what this start was given:
+// "latest" on the director may be another build.
+func (s *Stack) writeTemplateDefaults() error {
+	defaults := map[string]string{}
+	for attribute, archive := range map[string]struct{ path, manifest string }{
+		"stemcell_version": {s.config.Stemcell, "stemcell.MF"}, "release_version": {s.config.Release, "release.MF"},
+	} {
+		if archive.path == "" {
+			continue
+		}
+		identity, err := readIdentity(archive.path, archive.manifest)
+		if err != nil {
+			return err
+		}
+		defaults[attribute] = identity.Version
+	}
+	if len(defaults) == 0 { // as the last start left it
+		return os.MkdirAll(s.folder.templatesDir(), 0o700)
+	}
+	content, err := yaml.Marshal(defaults)
+	if err != nil {
+		return fmt.Errorf("encode the templates' defaults: %w", err)
+	}
+	return writeFile(s.folder.templatesDir()+"/defaults.yml", content)
 }
 
 func (s *Stack) directorPart() part {

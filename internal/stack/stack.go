@@ -115,8 +115,10 @@ func (f Folder) lock() (*os.File, error) {
 }
 
 func (s *Stack) start(ctx context.Context) error {
-	if err := s.writeConfigs(); err != nil {
-		return err
+	for _, write := range []func() error{s.writeConfigs, s.writeTemplateDefaults} {
+		if err := write(); err != nil {
+			return err
+		}
 	}
 	s.config.Report("starting the director on %s", s.settings.DirectorAddress)
 	if err := s.startPart(ctx, s.directorPart()); err != nil {

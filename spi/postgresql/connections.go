@@ -139,7 +139,12 @@ func (s *Service) connect(ctx context.Context, in spi.Instance, key connectionKe
 	config.ConnectTimeout = s.config.ConnectTimeout
 	config.DialFunc = (&net.Dialer{Timeout: s.config.ConnectTimeout}).DialContext
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no prepared statements to go stale
+	// A tenant owns its database and may set defaults there that would lock us
+	// out of our own work: what a connection asks for itself wins over them.
 	config.RuntimeParams = map[string]string{
+		"role":                                "none",
+		"default_transaction_read_only":       "off",
+		"idle_in_transaction_session_timeout": "0",
 		"application_name":  "holdfast",
 		"statement_timeout": strconv.FormatInt(s.config.StatementTimeout.Milliseconds(), 10),
 		"lock_timeout":      "5000",

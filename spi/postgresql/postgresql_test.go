@@ -274,6 +274,24 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
+// TestHostileDefaults covers a tenant whose database's defaults would apply to
+// the provider's sessions as well.
+func TestHostileDefaults(t *testing.T) {
+	i := newInstance(t)
+	conn := i.login(i.bind("b", ""))
+	i.exec(conn,
+		"ALTER DATABASE app SET role = 'app_owner'", "ALTER DATABASE app SET default_transaction_read_only = on", "ALTER DATABASE app SET statement_timeout = 1",
+		"ALTER DATABASE app SET search_path = 'evil'", "ALTER DATABASE app SET idle_in_transaction_session_timeout = 1", "ALTER DATABASE app SET lock_timeout = 1")
+	i.service.connections.forget(i.spi.ID) // kept connections have the earlier defaults
+	i.bind("c", "")
+	if err := i.service.Unbind(t.Context(), i.request("b", "")); err != nil {
+		t.Errorf("unbind: %v", err)
+	}
+	if err := i.service.Configure(t.Context(), i.spi); err != nil {
+		t.Errorf("configure: %v", err)
+	}
+}
+
 func TestManyBindsAtOnce(t *testing.T) {
 	i := newInstance(t)
 	var wait sync.WaitGroup
