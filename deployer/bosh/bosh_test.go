@@ -15,31 +15,34 @@ import (
 	"github.com/holdfast-osb/holdfast/internal/secret"
 )
 
+// sampleTemplate deploys the dummy release, on a fake and on real directors.
 var sampleTemplate = fstest.MapFS{
 	"sample/template.yml": {Data: []byte(`
 description: A template for tests
 attributes:
 - {name: size, type: string, description: The VM's type}
 - {name: count, type: integer, description: How many, default: 1}
+- {name: stemcell_os, type: string, description: The stemcell's, default: any}
 - {name: key, type: string, description: A key, secret: true}
 `)},
 	"sample/manifest.yml": {Data: []byte(`
 name: ((deployment_name))
-releases: [{name: sample, version: latest}]
-stemcells: [{alias: default, os: sample, version: latest}]
-update: {canaries: 1, max_in_flight: 1, canary_watch_time: 1000-30000, update_watch_time: 1000-30000}
+releases: [{name: dummy, version: latest}]
+stemcells: [{alias: default, os: ((stemcell_os)), version: latest}]
+update: {canaries: 1, max_in_flight: 1, canary_watch_time: 500-60000, update_watch_time: 500-60000}
 instance_groups:
 - name: web
   instances: ((count))
+  azs: [z1]
   vm_type: ((size))
   stemcell: default
   networks: [{name: default}]
-  jobs: [{name: web, release: sample, properties: {key: ((key))}}]
+  jobs: [{name: web, release: dummy, properties: {password: ((key))}}]
 `)},
 }
 
 func sampleRequest() deployer.DeployRequest {
-	return deployer.DeployRequest{Template: "sample", Attributes: map[string]any{"size": "small"},
+	return deployer.DeployRequest{Template: "sample", Attributes: map[string]any{"size": "default"},
 		SecretAttributes: secret.Values{"key": secret.New("hunter2-very-secret")}}
 }
 

@@ -362,7 +362,7 @@ func TestAnswersThatAreNoAnswers(t *testing.T) {
 			fake := directortest.Start(t, directortest.Options{})
 			s := newService(t, fake, nil)
 			persistDeploy(t, s, deployID)
-			if f.Trouble != directortest.LoseRequest {
+			if f.Trouble == 0 {
 				f.Trouble = directortest.Refuse
 			}
 			f.Times = 1000
@@ -448,5 +448,19 @@ func TestConnectionsAreKept(t *testing.T) {
 	polls := fake.Requests("GET /tasks")
 	if got := fake.Connections(); got > 2 || polls < 10 {
 		t.Errorf("%d connections for %d polls", got, polls)
+	}
+}
+
+// TestRedirectIsEnough: the answer names the task, and reading that fails.
+func TestRedirectIsEnough(t *testing.T) {
+	fake := directortest.Start(t, directortest.Options{})
+	s := newService(t, fake, nil)
+	fake.Inject(directortest.Fault{Method: http.MethodGet, Path: "/tasks/", Trouble: directortest.Refuse, Status: http.StatusBadGateway})
+	op, err := deploy(t.Context(), s, deployID)
+	if err != nil || op.TaskID != 1 || op.State != deployer.Queued {
+		t.Errorf("got %+v, %v, want task 1", op, err)
+	}
+	if op := persistDeploy(t, s, deployID); op.State != deployer.Succeeded || len(fake.Tasks()) != 1 {
+		t.Errorf("got %+v with tasks %+v", op, fake.Tasks())
 	}
 }

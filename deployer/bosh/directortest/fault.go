@@ -17,13 +17,13 @@ type Trouble int
 
 // The kinds of trouble.
 const (
-	LoseRequest Trouble = iota // the connection breaks before the director has read it
-	LoseAnswer                 // it is carried out, then the connection breaks
-	Late                       // the connection breaks, and it is carried out after Delay
-	Slow                       // it is carried out at once and answered after Delay
-	Refuse                     // it is answered with Status and Body and not carried out
-	BadGateway                 // it is carried out and answered by a proxy with 502
-	Repeat                     // it is carried out five times: a client or proxy that retries
+	LoseRequest Trouble = iota + 1 // the connection breaks before the director has read it
+	LoseAnswer                     // it is carried out, then the connection breaks
+	Late                           // the connection breaks, and it is carried out after Delay
+	Slow                           // it is carried out at once and answered after Delay
+	Refuse                         // it is answered with Status and Body and not carried out
+	BadGateway                     // it is carried out and answered by a proxy with 502
+	Repeat                         // it is carried out five times: a client or proxy that retries
 )
 
 // Fault is trouble for the next requests that fit.

@@ -267,6 +267,14 @@ func (r *run) lastError(id int) (code int, message string) {
 	return int(number), message
 }
 
+func (r *run) wantDone(what string, k taskRow) {
+	r.Helper()
+	if k.State != "done" {
+		code, message := r.lastError(k.ID)
+		r.Errorf("%s: task %d ended in state %s: %s (code %d)", what, k.ID, k.State, message, code)
+	}
+}
+
 // kept is the manifest that the director has of a deployment; nil for null.
 func (r *run) kept(name string) *string {
 	r.Helper()

@@ -119,9 +119,7 @@ func testFailedCreate(r *run) {
 	if !r.listed(name) {
 		r.Error("the failed deployment is not in the list")
 	}
-	if k := r.wait(r.submitted(r.send(http.MethodDelete, "/deployments/"+name, ""))); k.State != "done" {
-		r.Errorf("delete: got %+v, result %s", k, k.result())
-	}
+	r.wantDone("delete", r.wait(r.submitted(r.send(http.MethodDelete, "/deployments/"+name, ""))))
 }
 
 func testFailedUpdate(r *run) {
@@ -134,9 +132,7 @@ func testFailedUpdate(r *run) {
 	if kept := r.kept(name); kept == nil || !sameYAML(*kept, before) {
 		r.Errorf("manifest: got %v, want the previous one", kept)
 	}
-	if k := r.wait(r.deploy(r.manifest(name, "repaired"))); k.State != "done" {
-		r.Errorf("the next deploy: got %+v, result %s", k, k.result())
-	}
+	r.wantDone("the next deploy", r.wait(r.deploy(r.manifest(name, "repaired"))))
 }
 
 // heldOff is the text of a task that waited for the deployment in vain.
@@ -187,9 +183,7 @@ func testCancel(r *run) {
 	if want := fmt.Sprintf("Cannot cancel task %d: invalid state (cancelled)", id); got.status != http.StatusBadRequest || !strings.Contains(got.body, want) {
 		r.Errorf("cancel again: got %d %q", got.status, got.body)
 	}
-	if k := r.wait(r.deploy(r.manifest(name, "hi"))); k.State != "done" {
-		r.Errorf("a deploy afterwards: got %+v, result %s", k, k.result())
-	}
+	r.wantDone("a deploy afterwards", r.wait(r.deploy(r.manifest(name, "hi"))))
 }
 
 func testDeleteBehindDeploy(r *run) {
@@ -210,9 +204,7 @@ func testDeleteBehindDeploy(r *run) {
 	if gone.State != "done" && !heldOff(gone) {
 		r.Errorf("delete: got %+v, result %s", gone, gone.result())
 	}
-	if k := r.wait(id); k.State != "done" {
-		r.Errorf("deploy: got %+v, result %s", k, k.result())
-	}
+	r.wantDone("deploy", r.wait(id))
 	_, exists := map[int]bool{http.StatusOK: true}[r.get("/deployments/"+name).status]
 	if exists == (gone.State == "done") {
 		r.Errorf("the deployment exists: %t, its delete: %+v", exists, gone)
