@@ -243,6 +243,8 @@ main() {
     trap 'rm -rf "$work"' EXIT
     unshare --mount --pid --fork --kill-child "${BASH_SOURCE[0]}" --assemble "$work"
     mv "$work/stemcell.tgz" "$target"
+    # Earlier builds may still be in use elsewhere: the newest few stay.
+    find "$cache" -maxdepth 1 -name '*.tgz' -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2- | xargs -r rm -f
     say "built in $SECONDS s, $(du -h "$target" | cut -f 1)"
   fi
   echo "$target"

@@ -188,20 +188,8 @@ func (h *Host) boot(ctx context.Context, v *VM, r record, devices []guestNode) e
 	}
 	defer child.close()
 	go h.reap(v, child.command) // not waited for by Close: the VM outlives it
-	init, err := identify(child.command.Process.Pid)
-	if err != nil {
-		return err
-	}
-	r = v.update(func(r *record) { r.Init = init })
-	if err := dir.save(&r); err != nil {
-		return err
-	}
-	if err := h.cgroups.create(r.Cgroups, init.PID, r.VMSpec); err != nil {
-		return err
-	}
-	mac := guestMAC(r)
-	if err := plug(h.stack.Bridge, r.Link, init.PID, mac, r.addresses()); err != nil {
-		return err
+	if r, err = h.place(v, child); err != nil {
+		return child.explain(err)
 	}
 	if stackIsGone(h.config.Dir) {
 		return ErrNoStack
@@ -219,6 +207,22 @@ func (h *Host) boot(ctx context.Context, v *VM, r record, devices []guestNode) e
 		return fmt.Errorf("its init ended at once; see %s", dir.path(consoleFile))
 	}
 	return nil
+}
+
+// place records the VM's init, limits it and plugs it in.
+func (h *Host) place(v *VM, child *initProcess) (record, error) {
+	init, err := identify(child.command.Process.Pid)
+	if err != nil {
+		return record{}, err
+	}
+	r := v.update(func(r *record) { r.Init = init })
+	if err := h.vmDir(r.CID).save(&r); err != nil {
+		return r, err
+	}
+	if err := h.cgroups.create(r.Cgroups, init.PID, r.VMSpec); err != nil {
+		return r, err
+	}
+	return r, plug(h.stack.Bridge, r.Link, init.PID, guestMAC(r), r.addresses())
 }
 
 // guestMAC follows from the address, so that neighbours need not learn a new

@@ -56,6 +56,9 @@ func (h *Host) demolish(ctx context.Context, dir vmDir, r record) error {
 }
 
 func demolish(ctx context.Context, stack Stack, dir vmDir, r record, disks []string) error {
+	for _, folder := range r.Cgroups {
+		thaw(folder) // what is frozen does not die
+	}
 	if err := r.Init.kill(ctx); err != nil {
 		return err
 	}

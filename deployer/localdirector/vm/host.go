@@ -22,7 +22,8 @@ type Config struct {
 	// arguments. Default: this executable with "director", "vm-init".
 	InitCommand []string
 	// OnDeath is told the CID of a VM that died without DeleteVM, at once, from
-	// a goroutine of its own. VMs that were found dead by Open are reported too.
+	// a goroutine of its own. VMs that Open finds dead are reported too, maybe
+	// before it returns.
 	OnDeath func(cid string)
 }
 

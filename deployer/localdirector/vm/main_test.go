@@ -45,28 +45,40 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	if image, err := stemcellImage(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(image))
+	if s, err := stemcell(); err == nil {
+		_ = os.RemoveAll(s.dir)
 	}
 	os.Exit(code)
 }
 
-var stemcellImage = sync.OnceValues(func() (string, error) {
+// shared is what all tests of a run use of the stemcell: its image, and its
+// unpacked root, which VMs only read.
+type shared struct{ dir, image, root string }
+
+var stemcell = sync.OnceValues(func() (shared, error) {
 	build := exec.Command("../stemcell/build.sh")
 	build.Stderr = os.Stderr
 	out, err := build.Output()
 	if err != nil {
-		return "", fmt.Errorf("build the stemcell: %w", err)
+		return shared{}, fmt.Errorf("build the stemcell: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "vm-stemcell-")
 	if err != nil {
-		return "", err
+		return shared{}, err
 	}
-	tar := exec.Command("tar", "-xzf", strings.TrimSpace(string(out)), "-C", dir, "image")
-	if out, err := tar.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("take the image out of the stemcell: %w: %s", err, out)
+	s := shared{dir, filepath.Join(dir, "image"), filepath.Join(dir, "root")}
+	if err := os.Mkdir(s.root, 0o755); err != nil {
+		return s, err
 	}
-	return filepath.Join(dir, "image"), nil
+	for _, arguments := range [][]string{
+		{"-xzf", strings.TrimSpace(string(out)), "-C", dir, "image"},
+		{"-xzpf", s.image, "--numeric-owner", "-C", s.root},
+	} {
+		if out, err := exec.Command("tar", arguments...).CombinedOutput(); err != nil {
+			return s, fmt.Errorf("unpack the stemcell: %w: %s", err, out)
+		}
+	}
+	return s, nil
 })
 
 func requireTools(t *testing.T) {
@@ -93,7 +105,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	requireTools(t)
-	image, err := stemcellImage()
+	s, err := stemcell()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +116,11 @@ func newFixture(t *testing.T) *fixture {
 		}
 	})
 	f := openFixture(t, dir)
-	if f.stemcell, err = f.ImportStemcell(t.Context(), image); err != nil {
+	// As if imported, but unpacked once for all tests.
+	if err := os.Mkdir(filepath.Join(dir, "stemcells", f.stemcell), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(s.root, filepath.Join(dir, "stemcells", f.stemcell, "root")); err != nil {
 		t.Fatal(err)
 	}
 	return f
@@ -118,7 +134,7 @@ func openFixture(t *testing.T, dir string) *fixture {
 // openFixtureWith opens a host of which the VMs start with another init.
 func openFixtureWith(t *testing.T, dir, init string) *fixture {
 	t.Helper()
-	f := &fixture{dir: dir, deaths: make(chan string, 16)}
+	f := &fixture{dir: dir, stemcell: "stemcell-shared", deaths: make(chan string, 16)}
 	var err error
 	f.Host, err = vm.Open(t.Context(), vm.Config{
 		Dir: dir, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)), InitCommand: []string{"/proc/self/exe", init},

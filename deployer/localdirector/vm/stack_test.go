@@ -5,7 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"slices"
+	"path/filepath"
 	"testing"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/vm"
@@ -96,28 +96,40 @@ func TestDestroyOfNothingIsHarmless(t *testing.T) {
 
 func TestStemcellIsImportedOnce(t *testing.T) {
 	f := newFixture(t)
-	image, err := stemcellImage()
+	s, err := stemcell()
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := f.ImportStemcell(t.Context(), image)
-	if err != nil || again != f.stemcell {
-		t.Errorf("importing again: %s, %v, want %s", again, err, f.stemcell)
+	cid, err := f.ImportStemcell(t.Context(), s.image)
+	if err != nil {
+		t.Fatal(err)
 	}
-	notOne := f.dir + "/image"
+	if again, err := f.ImportStemcell(t.Context(), s.image); err != nil || again != cid {
+		t.Errorf("importing again: %s, %v, want %s", again, err, cid)
+	}
+	spec := f.spec(10)
+	spec.StemcellCID = cid
+	v, _ := f.create(t, spec)
+	if err := f.DeleteStemcell(t.Context(), cid); !errors.Is(err, vm.ErrInUse) {
+		t.Errorf("deleting a used stemcell: got %v, want ErrInUse", err)
+	}
+	if err := f.DeleteVM(t.Context(), v.CID()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := f.DeleteStemcell(t.Context(), cid); err != nil {
+			t.Error(err)
+		}
+	}
+	notOne := filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(notOne, jobArchive(t, "x", map[string]string{"y": "z"}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.ImportStemcell(t.Context(), notOne); err == nil {
 		t.Error("an archive that is no stemcell was imported")
 	}
-	for range 2 {
-		if err := f.DeleteStemcell(t.Context(), f.stemcell); err != nil {
-			t.Error(err)
-		}
-	}
-	entries, err := os.ReadDir(f.dir + "/stemcells")
-	if err != nil || slices.ContainsFunc(entries, func(os.DirEntry) bool { return true }) {
-		t.Errorf("left of the stemcells: %v, %v", entries, err)
+	left, err := os.ReadDir(filepath.Join(f.dir, "stemcells"))
+	if err != nil || len(left) != 1 { // the tests' shared one
+		t.Errorf("left of the stemcells: %v, %v", left, err)
 	}
 }

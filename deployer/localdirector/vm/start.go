@@ -124,19 +124,32 @@ func (p *initProcess) release(ctx context.Context, config bootConfig) error {
 	if err := p.config.Close(); err != nil {
 		return fmt.Errorf("configure init: %w", err)
 	}
-	said, err := io.ReadAll(io.LimitReader(p.status, 64<<10))
-	if ctx.Err() != nil {
+	said, err := p.listen()
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("wait for init: %w", err)
-	}
-	switch text := strings.TrimSpace(string(said)); text {
-	case handingOver:
+	case said == handingOver:
 		return nil
-	case "":
+	case said == "":
 		return errors.New("init ended without saying why")
 	default:
-		return fmt.Errorf("init: %s", strings.TrimPrefix(text, handingOver+"\n"))
+		return fmt.Errorf("init: %s", strings.TrimPrefix(said, handingOver+"\n"))
 	}
+}
+
+// explain adds to an error about an init that has ended what it said about it.
+func (p *initProcess) explain(err error) error {
+	_ = p.status.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	if said, listenErr := p.listen(); listenErr == nil && said != "" {
+		return fmt.Errorf("init: %s (%w)", strings.TrimPrefix(said, handingOver+"\n"), err)
+	}
+	return err
+}
+
+// listen returns all that init says until it has closed its end.
+func (p *initProcess) listen() (string, error) {
+	said, err := io.ReadAll(io.LimitReader(p.status, 64<<10))
+	return strings.TrimSpace(string(said)), err
 }

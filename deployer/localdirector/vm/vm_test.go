@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +133,29 @@ func TestDeathIsSeenAtOnce(t *testing.T) {
 	}
 	if err := f.DeleteVM(t.Context(), v.CID()); err != nil {
 		t.Errorf("deleting a dead VM: %v", err)
+	}
+}
+
+func TestFrozenVMIsDeleted(t *testing.T) {
+	f := newFixture(t)
+	v, c := f.create(t, f.spec(10))
+	control, state := filepath.Join(v.Cgroups()["freezer"], "freezer.state"), "FROZEN"
+	if folder, v2 := v.Cgroups()[""]; v2 {
+		control, state = filepath.Join(folder, "cgroup.freeze"), "1"
+	}
+	if err := os.WriteFile(control, []byte(state), 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := c.Ping(ctx); err == nil {
+		t.Error("a frozen VM's agent answered")
+	}
+	if !v.Alive() {
+		t.Error("a frozen VM is called dead")
+	}
+	if err := f.DeleteVM(t.Context(), v.CID()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -95,6 +95,6 @@ func (h *Host) died(v *VM) {
 	}
 	h.config.Log.WarnContext(h.running, "vm died", "vm", v.CID())
 	if h.config.OnDeath != nil {
-		h.config.OnDeath(v.CID())
+		go h.config.OnDeath(v.CID()) // it may take its time, Close does not wait for it
 	}
 }
