@@ -10,6 +10,46 @@ import (
 	"github.com/holdfast-osb/holdfast/broker/brokertest"
 )
 
+// k8s is the Kubernetes service catalog's client on one instance.
+type k8s struct {
+	*harness
+	osb.Client
+	id       string
+	identity *osb.OriginatingIdentity
+}
+
+func (k *k8s) check(what string, err error) {
+	k.t.Helper()
+	if err != nil {
+		k.t.Fatalf("%s: %v\n%s", what, err, k.log.tail())
+	}
+}
+
+// refused returns the API's error code. The client's IsAsyncRequiredError and
+// IsConcurrencyError insist on a wording too; the API names only the code.
+func (k *k8s) refused(err error) string {
+	status, ok := osb.IsHTTPError(err)
+	if !ok || status.ErrorMessage == nil {
+		return ""
+	}
+	return *status.ErrorMessage
+}
+
+func (k *k8s) poll(operation *osb.OperationKey, want osb.LastOperationState) {
+	k.t.Helper()
+	service, plan := brokertest.KettleService, brokertest.KettleSmall
+	var last *osb.LastOperationResponse
+	k.eventually("the operation ends", func() bool {
+		var err error
+		last, err = k.PollLastOperation(&osb.LastOperationRequest{InstanceID: k.id, ServiceID: &service, PlanID: &plan, OperationKey: operation, OriginatingIdentity: k.identity})
+		k.check("poll", err)
+		return last.State != osb.StateInProgress
+	})
+	if last.State != want {
+		k.t.Fatalf("got %s: %s", last.State, *last.Description)
+	}
+}
+
 // The Kubernetes service catalog's client drives the whole life.
 func TestLifeWithAnotherClient(t *testing.T) {
 	h := start(t)
@@ -21,90 +61,79 @@ func TestLifeWithAnotherClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(what string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", what, err, h.log.tail())
-		}
-	}
-	const id = "6f1b2c3d-0000-4000-8000-0123456789ab"
-	service, plan, app := brokertest.KettleService, brokertest.KettleSmall, "app-1"
-	identity := &osb.OriginatingIdentity{Platform: osb.PlatformKubernetes, Value: `{"username":"duke","uid":"c2dde242"}`}
-	poll := func(operation *osb.OperationKey, want osb.LastOperationState) {
-		t.Helper()
-		var last *osb.LastOperationResponse
-		h.eventually("the operation ends", func() bool {
-			var err error
-			last, err = client.PollLastOperation(&osb.LastOperationRequest{InstanceID: id, ServiceID: &service, PlanID: &plan, OperationKey: operation, OriginatingIdentity: identity})
-			check("poll", err)
-			return last.State != osb.StateInProgress
-		})
-		if last.State != want {
-			t.Fatalf("got %s: %s", last.State, *last.Description)
-		}
-	}
+	k := &k8s{harness: h, Client: client, id: "6f1b2c3d-0000-4000-8000-0123456789ab",
+		identity: &osb.OriginatingIdentity{Platform: osb.PlatformKubernetes, Value: `{"username":"duke","uid":"c2dde242"}`}}
+	k.provisions()
+	k.binds()
+	k.updates()
+	k.removes()
+	h.nothing("at the end")
+}
 
-	catalog, err := client.GetCatalog()
-	check("catalog", err)
+func (k *k8s) provisions() {
+	catalog, err := k.GetCatalog()
+	k.check("catalog", err)
 	if len(catalog.Services) != 1 || catalog.Services[0].Plans[0].Schemas.ServiceInstance.Create.Parameters == nil {
-		t.Errorf("catalog: got %+v", catalog)
+		k.t.Errorf("catalog: got %+v", catalog)
 	}
-	request := &osb.ProvisionRequest{InstanceID: id, ServiceID: service, PlanID: plan, OrganizationGUID: "org-1", SpaceGUID: "space-1",
-		Parameters: map[string]any{"litres": 3}, Context: map[string]any{"platform": "kubernetes", "namespace": "n"}, OriginatingIdentity: identity}
-	// The client's IsAsyncRequiredError and IsConcurrencyError insist on a
-	// wording; the API names only the code, which is what is checked here.
-	refused := func(err error) string {
-		status, ok := osb.IsHTTPError(err)
-		if !ok || status.ErrorMessage == nil {
-			return ""
-		}
-		return *status.ErrorMessage
-	}
-	if _, err := client.ProvisionInstance(request); refused(err) != "AsyncRequired" {
-		t.Errorf("provision without accepts_incomplete: got %v", err)
+	request := &osb.ProvisionRequest{InstanceID: k.id, ServiceID: brokertest.KettleService, PlanID: brokertest.KettleSmall, OrganizationGUID: "org-1", SpaceGUID: "space-1",
+		Parameters: map[string]any{"litres": 3}, Context: map[string]any{"platform": "kubernetes", "namespace": "n"}, OriginatingIdentity: k.identity}
+	if _, err := k.ProvisionInstance(request); k.refused(err) != "AsyncRequired" {
+		k.t.Errorf("provision without accepts_incomplete: got %v", err)
 	}
 	request.AcceptsIncomplete = true
-	provisioned, err := client.ProvisionInstance(request)
-	check("provision", err)
+	provisioned, err := k.ProvisionInstance(request)
+	k.check("provision", err)
 	if !provisioned.Async || provisioned.OperationKey == nil {
-		t.Fatalf("provision: got %+v", provisioned)
+		k.t.Fatalf("provision: got %+v", provisioned)
 	}
-	if _, err := client.Bind(&osb.BindRequest{InstanceID: id, BindingID: "b1", ServiceID: service, PlanID: plan}); refused(err) != "ConcurrencyError" {
-		t.Errorf("bind during the creation: got %v", err)
+	early := &osb.BindRequest{InstanceID: k.id, BindingID: "b1", ServiceID: brokertest.KettleService, PlanID: brokertest.KettleSmall}
+	if _, err := k.Bind(early); k.refused(err) != "ConcurrencyError" {
+		k.t.Errorf("bind during the creation: got %v", err)
 	}
-	poll(provisioned.OperationKey, osb.StateSucceeded)
+	k.poll(provisioned.OperationKey, osb.StateSucceeded)
+}
 
-	bound, err := client.Bind(&osb.BindRequest{InstanceID: id, BindingID: "b1", ServiceID: service, PlanID: plan, AppGUID: &app, BindResource: &osb.BindResource{AppGUID: &app}, OriginatingIdentity: identity})
-	check("bind", err)
-	fetched, err := client.GetBinding(&osb.GetBindingRequest{InstanceID: id, BindingID: "b1"})
-	check("fetch binding", err)
+func (k *k8s) binds() {
+	app := "app-1"
+	bound, err := k.Bind(&osb.BindRequest{InstanceID: k.id, BindingID: "b1", ServiceID: brokertest.KettleService, PlanID: brokertest.KettleSmall,
+		AppGUID: &app, BindResource: &osb.BindResource{AppGUID: &app}, OriginatingIdentity: k.identity})
+	k.check("bind", err)
+	fetched, err := k.GetBinding(&osb.GetBindingRequest{InstanceID: k.id, BindingID: "b1"})
+	k.check("fetch binding", err)
 	if bound.Credentials["username"] != "user-b1" || !reflect.DeepEqual(bound.Credentials, fetched.Credentials) {
-		t.Errorf("bound %v, fetched %v", bound.Credentials, fetched.Credentials)
+		k.t.Errorf("bound %v, fetched %v", bound.Credentials, fetched.Credentials)
 	}
+}
 
+func (k *k8s) updates() {
 	large := brokertest.KettleLarge
-	updated, err := client.UpdateInstance(&osb.UpdateInstanceRequest{InstanceID: id, AcceptsIncomplete: true, ServiceID: service, PlanID: &large, Parameters: map[string]any{"litres": 8},
-		PreviousValues: &osb.PreviousValues{PlanID: plan}})
-	check("update", err)
-	poll(updated.OperationKey, osb.StateSucceeded)
-	instance, err := client.GetInstance(&osb.GetInstanceRequest{InstanceID: id})
-	check("fetch", err)
+	updated, err := k.UpdateInstance(&osb.UpdateInstanceRequest{InstanceID: k.id, AcceptsIncomplete: true, ServiceID: brokertest.KettleService, PlanID: &large,
+		Parameters: map[string]any{"litres": 8}, PreviousValues: &osb.PreviousValues{PlanID: brokertest.KettleSmall}})
+	k.check("update", err)
+	k.poll(updated.OperationKey, osb.StateSucceeded)
+	instance, err := k.GetInstance(&osb.GetInstanceRequest{InstanceID: k.id})
+	k.check("fetch", err)
 	if instance.PlanID != large || instance.Parameters["litres"] != 8.0 {
-		t.Errorf("fetch: got %+v", instance)
+		k.t.Errorf("fetch: got %+v", instance)
 	}
+}
 
-	_, err = client.Unbind(&osb.UnbindRequest{InstanceID: id, BindingID: "b1", ServiceID: service, PlanID: large})
-	check("unbind", err)
-	// The client takes a 410 for a success, as the API says.
-	_, err = client.Unbind(&osb.UnbindRequest{InstanceID: id, BindingID: "b1", ServiceID: service, PlanID: large})
-	check("unbind again", err)
-	deleted, err := client.DeprovisionInstance(&osb.DeprovisionRequest{InstanceID: id, AcceptsIncomplete: true, ServiceID: service, PlanID: large})
-	check("deprovision", err)
-	poll(deleted.OperationKey, osb.StateSucceeded)
-	again, err := client.DeprovisionInstance(&osb.DeprovisionRequest{InstanceID: id, AcceptsIncomplete: true, ServiceID: service, PlanID: large})
-	check("deprovision again", err)
-	if again.Async {
-		t.Error("deprovision again: an operation for what is gone")
+// removes everything, twice: the client takes a 410 for a success, as the API
+// says.
+func (k *k8s) removes() {
+	unbind := &osb.UnbindRequest{InstanceID: k.id, BindingID: "b1", ServiceID: brokertest.KettleService, PlanID: brokertest.KettleLarge}
+	for range 2 {
+		_, err := k.Unbind(unbind)
+		k.check("unbind", err)
 	}
-	h.nothing("at the end")
+	deprovision := &osb.DeprovisionRequest{InstanceID: k.id, AcceptsIncomplete: true, ServiceID: brokertest.KettleService, PlanID: brokertest.KettleLarge}
+	deleted, err := k.DeprovisionInstance(deprovision)
+	k.check("deprovision", err)
+	k.poll(deleted.OperationKey, osb.StateSucceeded)
+	again, err := k.DeprovisionInstance(deprovision)
+	k.check("deprovision again", err)
+	if again.Async {
+		k.t.Error("deprovision again: an operation for what is gone")
+	}
 }

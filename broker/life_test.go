@@ -14,6 +14,17 @@ func TestLife(t *testing.T) {
 	h := start(t)
 	h.director.Takes(300 * time.Millisecond)
 	id := uuid(1)
+	h.checkProvision(t, id)
+	h.checkBinding(t, id)
+	h.checkDeprovision(t, id)
+	h.provision(id, nil) // the id may be used again
+	if got := h.instance(id); got.State != store.Ready {
+		t.Errorf("provisioned again: got %s", got.State)
+	}
+}
+
+func (h *harness) checkProvision(t *testing.T, id string) {
+	t.Helper()
 	accepted := h.want("provision", h.do("PUT", instancePath(id)+async, provisionBody(nil)), http.StatusAccepted)
 	if accepted.text("operation") == "" {
 		t.Errorf("provision: no operation in %s", accepted.raw)
@@ -36,7 +47,10 @@ func TestLife(t *testing.T) {
 	if got.text("plan_id") != brokertest.KettleSmall || got.body["parameters"].(object)["litres"] != 2.0 || got.body["maintenance_info"].(object)["version"] != "1.2.0" {
 		t.Errorf("fetch: got %s", got.raw)
 	}
+}
 
+func (h *harness) checkBinding(t *testing.T, id string) {
+	t.Helper()
 	bound := h.want("bind", h.do("PUT", bindingPath(id, "b1"), bindBody(object{"parameters": object{"cups": 2}})), http.StatusCreated)
 	credentials := bound.body["credentials"].(object)
 	if credentials["username"] != "user-b1" || credentials["host"] == "" {
@@ -59,7 +73,10 @@ func TestLife(t *testing.T) {
 	if got := h.want("unbind again", h.do("DELETE", bindingPath(id, "b1")+"?"+deleteQuery, nil), http.StatusGone); got.raw != "{}\n" {
 		t.Errorf("unbind again: got %s, want {}", got.raw)
 	}
+}
 
+func (h *harness) checkDeprovision(t *testing.T, id string) {
+	t.Helper()
 	deleting := h.want("deprovision", h.do("DELETE", instancePath(id)+async+"&"+deleteQuery, nil), http.StatusAccepted)
 	h.finish("deprovision", id, deleting, "succeeded")
 	h.nothing("after deprovision")
@@ -75,11 +92,6 @@ func TestLife(t *testing.T) {
 	h.want("bind after deprovision", h.do("PUT", bindingPath(id, "b2"), bindBody(nil)), http.StatusNotFound)
 	h.want("update after deprovision", h.do("PATCH", instancePath(id)+async, object{"service_id": brokertest.KettleService}), http.StatusNotFound)
 	h.want("unbind after deprovision", h.do("DELETE", bindingPath(id, "b1")+"?"+deleteQuery, nil), http.StatusGone)
-
-	h.provision(id, nil) // the id may be used again
-	if got := h.instance(id); got.State != store.Ready {
-		t.Errorf("provisioned again: got %s", got.State)
-	}
 }
 
 func TestPollOfWhatNeverWas(t *testing.T) {

@@ -89,42 +89,44 @@ func TestUpdateToNewerMaintenance(t *testing.T) {
 	h.want("the same upgrade again", h.do("PATCH", instancePath("i1")+async, upgrade), http.StatusOK)
 }
 
+var failingUpdates = map[string]struct {
+	breaks func(h *harness)
+	body   object
+	usable bool
+	repeat bool
+	says   string
+	tasks  int // beyond the creation's
+}{
+	"the SPI refuses it": {nil, patch(object{"parameters": object{"litres": 7}}), true, false, "parameters.litres: seven is unlucky", 0},
+	"its deployment fails": {func(h *harness) {
+		h.director.Fail(func(t brokertest.Task) string {
+			if strings.HasPrefix(t.Operation, "update-") && !strings.HasSuffix(t.Operation, "-restore") {
+				return "node/0 is not running after update"
+			}
+			return ""
+		})
+	}, patch(object{"parameters": object{"litres": 5}}), true, true, "usable with its earlier plan", 2},
+	"the service refuses its new shape": {func(h *harness) {
+		h.kettles.Before(func(ctx context.Context, call, _ string) error {
+			if call == "configure" && h.kettles.Calls("configure") == 2 {
+				return fault.New(fault.Internal, "boom")
+			}
+			return ctx.Err()
+		})
+	}, patch(object{"plan_id": brokertest.KettleLarge}), true, true, "usable with its earlier plan", 2},
+	"restoring fails too": {func(h *harness) {
+		h.director.Fail(func(t brokertest.Task) string {
+			if strings.HasPrefix(t.Operation, "update-") {
+				return "the infrastructure is on fire"
+			}
+			return ""
+		})
+	}, patch(object{"parameters": object{"litres": 5}}), false, true, "failed too", 2},
+}
+
 // A failed update leaves the instance usable on what it had, and says so.
 func TestFailedUpdate(t *testing.T) {
-	for name, c := range map[string]struct {
-		breaks func(h *harness)
-		body   object
-		usable bool
-		repeat bool
-		says   string
-		tasks  int // beyond the creation's
-	}{
-		"the SPI refuses it": {nil, patch(object{"parameters": object{"litres": 7}}), true, false, "parameters.litres: seven is unlucky", 0},
-		"its deployment fails": {func(h *harness) {
-			h.director.Fail(func(t brokertest.Task) string {
-				if strings.HasPrefix(t.Operation, "update-") && !strings.HasSuffix(t.Operation, "-restore") {
-					return "node/0 is not running after update"
-				}
-				return ""
-			})
-		}, patch(object{"parameters": object{"litres": 5}}), true, true, "usable with its earlier plan", 2},
-		"the service refuses its new shape": {func(h *harness) {
-			h.kettles.Before(func(ctx context.Context, call, _ string) error {
-				if call == "configure" && h.kettles.Calls("configure") == 2 {
-					return fault.New(fault.Internal, "boom")
-				}
-				return ctx.Err()
-			})
-		}, patch(object{"plan_id": brokertest.KettleLarge}), true, true, "usable with its earlier plan", 2},
-		"restoring fails too": {func(h *harness) {
-			h.director.Fail(func(t brokertest.Task) string {
-				if strings.HasPrefix(t.Operation, "update-") {
-					return "the infrastructure is on fire"
-				}
-				return ""
-			})
-		}, patch(object{"parameters": object{"litres": 5}}), false, true, "failed too", 2},
-	} {
+	for name, c := range failingUpdates {
 		t.Run(name, func(t *testing.T) {
 			h := start(t)
 			h.provision("i1", nil)

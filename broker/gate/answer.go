@@ -71,28 +71,32 @@ func (a *answer) send(w http.ResponseWriter, notes *Notes) {
 		return
 	}
 	if len(notes.Members) > 0 {
-		for name, value := range notes.Members {
-			encoded, err := json.Marshal(value)
-			if err != nil {
-				sendRefusal(w, &Refusal{Status: http.StatusInternalServerError, Description: "internal error"})
-				return
-			}
-			object[name] = encoded
-		}
-		var out bytes.Buffer
-		encoder := json.NewEncoder(&out)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(object); err != nil {
+		var err error
+		if body, err = withMembers(object, notes.Members); err != nil {
 			sendRefusal(w, &Refusal{Status: http.StatusInternalServerError, Description: "internal error"})
 			return
 		}
-		body = out.Bytes()
 	}
 	retryAfter(w, notes.RetryAfter)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(a.status)
 	// The client is gone if this fails; there is nobody left to tell.
 	_, _ = w.Write(body)
+}
+
+func withMembers(object map[string]json.RawMessage, members map[string]any) ([]byte, error) {
+	all := make(map[string]any, len(object)+len(members))
+	for name, value := range object {
+		all[name] = value
+	}
+	for name, value := range members {
+		all[name] = value
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(all)
+	return out.Bytes(), err
 }
 
 func sendRefusal(w http.ResponseWriter, r *Refusal) {

@@ -14,46 +14,49 @@ import (
 	"github.com/holdfast-osb/holdfast/store"
 )
 
+// lives are the operations that are killed, and what must hold afterwards.
+var lives = map[string]struct {
+	prepare func(w *world) (operation string)
+	check   func(w *world)
+}{
+	"create": {
+		func(w *world) string { return w.create("i1") },
+		func(w *world) { w.consistent("i1", "2", 1) },
+	},
+	"update": {
+		func(w *world) string {
+			w.finish(newProcess(w.store, 0), w.create("i1"))
+			return w.start(store.Update, "i1")
+		},
+		func(w *world) {
+			w.consistent("i1", "9", 2)
+			if in := w.instance("i1"); in.PlanID != brokertest.KettleLarge {
+				w.t.Errorf("plan %s", in.PlanID)
+			}
+		},
+	},
+	"delete": {
+		func(w *world) string {
+			w.finish(newProcess(w.store, 0), w.create("i1"))
+			for _, b := range []string{"b1", "b2"} {
+				if err := w.store.CreateBinding(context.Background(), store.Binding{ID: b, InstanceID: "i1", State: store.BindingReady}); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+			return w.start(store.Delete, "i1")
+		},
+		func(w *world) {
+			if in := w.instance("i1"); in.State != store.Gone || len(w.director.Names())+len(w.kettles.Left()) > 0 {
+				w.t.Errorf("instance %s, left %v %v", in.State, w.director.Names(), w.kettles.Left())
+			}
+		},
+	},
+}
+
 // I1, I2: a process killed at any of its steps leaves a row that the next one
 // brings to its end, with exactly one deployment.
 func TestKilledAtEveryStep(t *testing.T) {
-	for name, c := range map[string]struct {
-		prepare func(w *world) (operation string)
-		check   func(w *world)
-	}{
-		"create": {
-			func(w *world) string { return w.create("i1") },
-			func(w *world) { w.consistent("i1", "2", 1) },
-		},
-		"update": {
-			func(w *world) string {
-				w.finish(newProcess(w.store, 0), w.create("i1"))
-				return w.start(store.Update, "i1")
-			},
-			func(w *world) {
-				w.consistent("i1", "9", 2)
-				if in := w.instance("i1"); in.PlanID != brokertest.KettleLarge {
-					w.t.Errorf("plan %s", in.PlanID)
-				}
-			},
-		},
-		"delete": {
-			func(w *world) string {
-				w.finish(newProcess(w.store, 0), w.create("i1"))
-				for _, b := range []string{"b1", "b2"} {
-					if err := w.store.CreateBinding(context.Background(), store.Binding{ID: b, InstanceID: "i1", State: store.BindingReady}); err != nil {
-						w.t.Fatal(err)
-					}
-				}
-				return w.start(store.Delete, "i1")
-			},
-			func(w *world) {
-				if in := w.instance("i1"); in.State != store.Gone || len(w.director.Names())+len(w.kettles.Left()) > 0 {
-					w.t.Errorf("instance %s, left %v %v", in.State, w.director.Names(), w.kettles.Left())
-				}
-			},
-		},
-	} {
+	for name, c := range lives {
 		t.Run(name, func(t *testing.T) {
 			points := 0
 			for at := 1; ; at++ {
