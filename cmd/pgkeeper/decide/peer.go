@@ -1,0 +1,58 @@
+package decide
+
+// Role is what a node is, in one word, for people and for peers.
+type Role string
+
+// The roles.
+const (
+	Uninitialised Role = "uninitialised" // no data, or none that are usable
+	Bootstrapping Role = "bootstrapping" // runs initdb, holding the lease
+	Sole          Role = "sole"          // primary and only member
+	Primary       Role = "primary"       // holds the lease, accepts writes
+	StandbyRole   Role = "standby"
+	TakingOver    Role = "taking over" // holds the lease, not yet promoted
+	Restarting    Role = "restarting"  // holds the lease, starts its own server again
+	HandingOver   Role = "handing over"
+	Fenced        Role = "fenced" // was primary, was killed
+	Rejoining     Role = "rejoining"
+	Draining      Role = "draining"
+	Waiting       Role = "waiting" // for Consul, a primary or a person; Status.Why says for what
+)
+
+// Status is the answer of GET /v1/status that peers judge by. Decide returns the
+// node's own in State.Status; the keeper adds what only people read.
+type Status struct {
+	Node  Node     `json:"node"`
+	ID    Identity `json:"id"`
+	Role  Role     `json:"role"`
+	Why   string   `json:"why"`
+	Epoch uint64   `json:"epoch"` // the highest seen
+
+	// Position is valid when Known: the server runs, or has stopped and its end is exact.
+	Known    bool     `json:"known"`
+	Position Position `json:"position"`
+	History  []Fork   `json:"history"`
+	// Writable: accepts writes under the lease of Epoch.
+	Writable  bool `json:"writable"`
+	Streaming bool `json:"streaming"`
+	Upstream  Node `json:"upstream"`
+	// Detached is the epoch for which the walreceiver was ended; it is not
+	// begun again for a lower one. Settled: and is gone, and what was received is replayed,
+	// so that Position is final for that epoch.
+	Detached uint64 `json:"detached"`
+	Settled  bool   `json:"settled"`
+	// Willing: would and could take over (member, not draining, no promise given, data in order).
+	Willing bool `json:"willing"`
+	// Promised: a promise not to challenge is in force.
+	Promised bool `json:"promised"`
+}
+
+// Peer is the latest answer of another registered node.
+type Peer struct {
+	Node       Node
+	AskedAt    Instant // before the request of the latest answer was sent; 0: none yet
+	AnsweredAt Instant
+	Status     Status
+	// Failing: the latest attempt failed.
+	Failing bool
+}
