@@ -53,7 +53,7 @@ need() {
 digest() {
   {
     cd "$here"
-    find build.sh packages.txt files monitproxy -type f ! -name '*_test.go' -print0 | sort -z | xargs -0 sha256sum
+    find build.sh packages.txt files monitbridge -type f ! -name '*_test.go' -print0 | sort -z | xargs -0 sha256sum
     go list -m "$agent"
     go env GOARCH
   } | sha256sum | cut -c 1-24
@@ -63,7 +63,7 @@ build_programs() {
   cd "$here"
   export CGO_ENABLED=0
   go build -trimpath -ldflags '-s -w' -o "$work/bin/bosh-agent" "$agent/main"
-  go build -trimpath -ldflags '-s -w' -o "$work/bin/monitproxy" ./monitproxy
+  go build -trimpath -ldflags '-s -w' -o "$work/bin/monitbridge" ./monitbridge
 }
 
 # apt_sources lists this machine's own sources for the suite, one per line.
@@ -140,7 +140,7 @@ add_users() {
 add_files() {
   local bosh=$root/var/vcap/bosh service
   cp -r --no-target-directory "$here/files" "$root"
-  install -m 755 "$work/bin/bosh-agent" "$work/bin/monitproxy" "$bosh/bin/"
+  install -m 755 "$work/bin/bosh-agent" "$work/bin/monitbridge" "$bosh/bin/"
   mkdir -p "$bosh/vm" "$root"/var/vcap/{data,monit/job,micro_bosh/data/cache} "$root/etc/resolvconf/resolv.conf.d"
   chmod 700 "$bosh/vm" "$bosh/etc/monitrc"
   chmod 600 "$root/var/vcap/monit/empty.monitrc"
@@ -149,7 +149,7 @@ add_files() {
   chmod 600 "$root/var/vcap/monit/monit.user"
   rm -rf "$root/etc/service"
   mkdir -p "$root/etc/service"
-  for service in agent monit monitproxy syslogd logrotate; do
+  for service in agent monit monitbridge syslogd logrotate; do
     ln -s "/etc/sv/$service" "$root/etc/service/$service"
   done
 }

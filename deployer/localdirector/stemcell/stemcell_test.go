@@ -134,7 +134,7 @@ func TestImageHasWhatVMsNeedAndNothingOfThisMachine(t *testing.T) {
 		}
 	})
 	for _, name := range []string{
-		"/usr/sbin/init", "/usr/bin/tini", "/usr/bin/monit", "/usr/bin/sv", "/var/vcap/bosh/bin/bosh-agent", "/var/vcap/bosh/bin/monitproxy",
+		"/usr/sbin/init", "/usr/bin/tini", "/usr/bin/monit", "/usr/bin/sv", "/var/vcap/bosh/bin/bosh-agent", "/var/vcap/bosh/bin/monitbridge",
 		"/usr/bin/dpkg-deb", "/usr/bin/xz", "/usr/bin/bash", "/usr/share/zoneinfo/Europe/Berlin", "/usr/sbin/ip", "/etc/ssl/certs/ca-certificates.crt", "/home/vcap",
 	} {
 		if files[name] == nil {

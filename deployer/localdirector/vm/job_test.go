@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +123,8 @@ func TestJobLivesItsWholeLife(t *testing.T) {
 	if len(state.Processes) != 1 || state.Processes[0].Name != "sleeper" || state.Processes[0].State != "running" {
 		t.Errorf("processes: %+v", state.Processes)
 	}
+	pid := mustInside(t, v, "cat "+sleeperPid)
+	mustInside(t, v, "kill -0 "+pid)
 	start := time.Now()
 	if err := c.Drain(t.Context(), agent.DrainShutdown, nil); err != nil {
 		t.Fatal(err)
@@ -135,8 +139,8 @@ func TestJobLivesItsWholeLife(t *testing.T) {
 	}
 	t.Logf("stop %v", time.Since(start).Round(time.Millisecond))
 	waitForState(t, c, "stopped")
-	if out, err := inside(t, v, "pgrep -x sleep -f 1000000"); err == nil {
-		t.Errorf("the job's process still runs after stop: %s", out)
+	if out, err := inside(t, v, "kill -0 "+pid); err == nil {
+		t.Errorf("the job's process still runs after drain and stop: %s", out)
 	}
 	start = time.Now()
 	if err := c.Start(t.Context()); err != nil {
@@ -144,4 +148,83 @@ func TestJobLivesItsWholeLife(t *testing.T) {
 	}
 	waitForState(t, c, "running")
 	t.Logf("start → running %v", time.Since(start).Round(time.Millisecond))
+	// Without a drain before it, too.
+	pid = mustInside(t, v, "cat "+sleeperPid)
+	mustInside(t, v, "kill -0 "+pid)
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := inside(t, v, "kill -0 "+pid); err == nil {
+		t.Errorf("the job's process still runs after stop: %s", out)
+	}
+}
+
+const sleeperPid = "/var/vcap/sys/run/sleeper/sleeper.pid"
+
+func TestWhatADrainEndedIsNotStartedAgain(t *testing.T) {
+	f := newFixture(t)
+	v, c := f.create(t, f.spec(10))
+	files := maps.Clone(sleeper)
+	files["bin/ctl"] = "#!/bin/bash\necho $1 >>/var/vcap/data/calls\n" + strings.TrimPrefix(sleeper["bin/ctl"], "#!/bin/bash\n")
+	files["bin/drain"] = "#!/bin/bash\nkill $(cat " + sleeperPid + "); echo 0\n"
+	deploy(t, c, upload(t, c, "sleeper", files))
+	before := mustInside(t, v, "cat /var/vcap/data/calls")
+	if err := c.Drain(t.Context(), agent.DrainShutdown, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitForState(t, c, "stopped")
+	if after := mustInside(t, v, "cat /var/vcap/data/calls"); after != before {
+		t.Errorf("the job's control script was called after its process had been drained: %q, before %q", after, before)
+	}
+}
+
+func TestStopAfterAFailedPreStart(t *testing.T) {
+	f := newFixture(t)
+	v, c := f.create(t, f.spec(10))
+	deploy(t, c, upload(t, c, "sleeper", sleeper))
+	files := maps.Clone(sleeper)
+	files["bin/pre-start"] = "#!/bin/bash\nexit 1\n"
+	failing := upload(t, c, "sleeper", files)
+	pid := mustInside(t, v, "cat "+sleeperPid)
+	if err := c.Drain(t.Context(), agent.DrainUpdate, &failing); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := inside(t, v, "kill -0 "+pid); err == nil {
+		t.Errorf("the old process runs on: %s", out)
+	}
+	if err := c.Apply(t.Context(), failing); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.RunScript(t.Context(), "pre-start", nil); err == nil {
+		t.Error("the pre-start did not fail")
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Errorf("stop after a failed pre-start: %v", err)
+	}
+	deploy(t, c, upload(t, c, "sleeper", sleeper))
+}
+
+func TestProcessThatIgnoresTermIsWaitedFor(t *testing.T) {
+	f := newFixture(t)
+	v, c := f.create(t, f.spec(10))
+	files := maps.Clone(sleeper)
+	// stop returns at once; the process takes its time.
+	files["bin/ctl"] = strings.Replace(sleeper["bin/ctl"], `kill "$(cat $pidfile)"; rm -f $pidfile`, `(sleep 2; kill -9 "$(cat $pidfile)") >/dev/null 2>&1 &`, 1)
+	deploy(t, c, upload(t, c, "sleeper", files))
+	pid := mustInside(t, v, "cat "+sleeperPid)
+	if err := c.Drain(t.Context(), agent.DrainShutdown, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := inside(t, v, "kill -0 "+pid); err == nil {
+		t.Errorf("stop came back while the process still ran: %s", out)
+	}
 }

@@ -1,12 +1,3 @@
-// Command monitproxy stands between the bosh-agent and monit inside a VM.
-//
-// The agent speaks to monit 5.2.5, which real stemcells carry; Debian's monit
-// 5.33 refuses POSTs without a security token, sent twice, as a cookie and as a
-// form field. The proxy adds both.
-//
-// It also spares the agent seconds of waiting when it restarts monit: requests
-// wait until the new one listens, and a status tells the new one from the old
-// (its incarnation) also within the same second.
 package main
 
 import (
@@ -36,14 +27,8 @@ const (
 	restartTime   = 10 * time.Second
 )
 
-func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "monitproxy:", err)
-		os.Exit(1)
-	}
-}
-
-func run() error {
+// serveProxy stands between the agent and monit.
+func serveProxy() error {
 	token, err := newToken()
 	if err != nil {
 		return fmt.Errorf("make a security token: %w", err)
