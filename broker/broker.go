@@ -137,18 +137,18 @@ func (b *Broker) waitForCatalogs(ctx context.Context) error {
 func (b *Broker) housekeep(ctx context.Context) {
 	refresh := time.NewTicker(b.cfg.CatalogRefresh)
 	defer refresh.Stop()
-	hourly := time.NewTicker(time.Hour)
-	defer hourly.Stop()
-	b.purge(ctx)
+	chores := time.NewTimer(time.Minute) // not while everything starts
+	defer chores.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-refresh.C:
 			b.refreshCatalog(ctx)
-		case <-hourly.C:
+		case <-chores.C:
 			b.purge(ctx)
 			b.reportOrphans(ctx)
+			chores.Reset(time.Hour)
 		}
 	}
 }

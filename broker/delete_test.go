@@ -62,7 +62,7 @@ func TestFailedCreateCanBeDeleted(t *testing.T) {
 			h.want("provision again", h.do("PUT", instancePath("i1")+async, c.body), http.StatusConflict)
 			h.want("bind", h.do("PUT", bindingPath("i1", "b1"), bindBody(nil)), http.StatusBadRequest)
 			h.want("update", h.do("PATCH", instancePath("i1")+async, patch(nil)), http.StatusUnprocessableEntity)
-			h.want("fetch", h.do("GET", instancePath("i1"), nil), http.StatusNotFound)
+			h.want("fetch", h.do("GET", instancePath("i1"), nil), http.StatusOK)
 			h.deprovision("i1")
 			h.nothing("after deprovision")
 		})

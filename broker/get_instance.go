@@ -19,7 +19,9 @@ func (b *Broker) GetInstance(ctx context.Context, id string, details domain.Fetc
 func (b *Broker) getInstance(ctx context.Context, id string, details domain.FetchInstanceDetails) (domain.GetInstanceDetailsSpec, error) {
 	none := domain.GetInstanceDetailsSpec{}
 	in, err := b.living(ctx, id)
-	if fault.Is(err, fault.NotFound) || (err == nil && in.State != store.Ready) {
+	// One whose creation or deletion failed is there until it is deleted: a
+	// 404 would tell the platform to forget it.
+	if fault.Is(err, fault.NotFound) || (err == nil && in.State == store.Creating) {
 		return none, notFound("service instance")
 	}
 	if err != nil {
