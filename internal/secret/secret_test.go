@@ -29,7 +29,7 @@ func TestSecretNeverShows(t *testing.T) {
 	}
 	for name, got := range map[string]string{
 		"json": string(encoded), "log": logged.String(),
-		"%v": fmt.Sprintf("%v", n), "%+v": fmt.Sprintf("%+v", n), "%#v": fmt.Sprintf("%#v", n), "%s": fmt.Sprintf("%s", n.Inner.Password),
+		"%v": fmt.Sprintf("%v", n), "%+v": fmt.Sprintf("%+v", n), "%#v": fmt.Sprintf("%#v", n), "String": n.Inner.Password.String(),
 	} {
 		if strings.Contains(got, value) {
 			t.Errorf("%s shows the secret: %s", name, got)

@@ -40,7 +40,6 @@ type Stack struct {
 	log      *slog.Logger
 	lock     *os.File
 
-	end  context.CancelFunc
 	ends []func() // per part, in the order they started
 }
 

@@ -145,10 +145,10 @@ func (s *Service) connect(ctx context.Context, in spi.Instance, key connectionKe
 		"role":                                "none",
 		"default_transaction_read_only":       "off",
 		"idle_in_transaction_session_timeout": "0",
-		"application_name":  "holdfast",
-		"statement_timeout": strconv.FormatInt(s.config.StatementTimeout.Milliseconds(), 10),
-		"lock_timeout":      "5000",
-		"search_path":       "pg_catalog",
+		"application_name":                    "holdfast",
+		"statement_timeout":                   strconv.FormatInt(s.config.StatementTimeout.Milliseconds(), 10),
+		"lock_timeout":                        "5000",
+		"search_path":                         "pg_catalog",
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
