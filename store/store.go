@@ -59,10 +59,11 @@ type Operations interface {
 	// row that cannot be read is leased all the same, so that it keeps no
 	// other from being claimed. Faults: NotFound when nothing is to be done.
 	Claim(ctx context.Context, owner string, lease time.Duration) (Operation, error)
-	// Extend makes owner's leases of these operations last this long from now
-	// and returns the ids of those that it still holds. A lease that expired
-	// and was claimed by nobody else is held again.
-	Extend(ctx context.Context, owner string, ids []string, lease time.Duration) (held []string, err error)
+	// Extend makes owner's leases of these operations last this long from now.
+	// It returns the ids of those that it still holds, and of these apart the
+	// ones that have ended under its hands: superseded by a delete. A lease
+	// that expired and was claimed by nobody else is held again.
+	Extend(ctx context.Context, owner string, ids []string, lease time.Duration) (held, superseded []string, err error)
 	// Release gives up owner's lease of an operation, if it still holds it.
 	Release(ctx context.Context, id, owner string) error
 	// SaveOperation writes an operation, and with it the instance if given, if

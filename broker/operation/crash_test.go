@@ -166,6 +166,26 @@ func TestLostLease(t *testing.T) {
 	w.consistent("i1", "2", 1)
 }
 
+// A delete that came in through another process does not wait for the end of
+// what it supersedes.
+func TestSupersededElsewhere(t *testing.T) {
+	w := newWorld(t)
+	w.director.Takes(time.Hour)
+	creating := w.create("i1")
+	defer w.run(newProcess(w.store, 0))()
+	w.eventually("the creation deploys", func() bool { return len(w.director.Tasks("kettle-i1")) == 1 })
+	deleting := w.start(store.Delete, "i1")
+	if op := w.operation(creating); op.State != store.Failed {
+		t.Errorf("the creation is %s", op.State)
+	}
+	w.eventually("the deletion deletes", func() bool { return len(w.director.Tasks("kettle-i1")) == 2 })
+	w.director.Takes(time.Millisecond)
+	w.eventually("the deletion ends", func() bool { return w.operation(deleting).State == store.Succeeded })
+	if left := w.kettles.Left(); len(left)+len(w.director.Names()) > 0 {
+		t.Errorf("left: %v %v", left, w.director.Names())
+	}
+}
+
 // A worker that is told to stop finishes its step and gives its lease back.
 func TestStopGivesLeasesBack(t *testing.T) {
 	w := newWorld(t)

@@ -79,9 +79,9 @@ func (p *process) DeleteBinding(ctx context.Context, instanceID, id string) erro
 	return p.write(func() error { return p.Store.DeleteBinding(ctx, instanceID, id) })
 }
 
-func (p *process) Extend(ctx context.Context, owner string, ids []string, l time.Duration) ([]string, error) {
+func (p *process) Extend(ctx context.Context, owner string, ids []string, l time.Duration) (held, superseded []string, err error) {
 	if p.dead() {
-		return nil, errKilled
+		return nil, nil, errKilled
 	}
 	return p.Store.Extend(ctx, owner, ids, l)
 }
@@ -132,9 +132,9 @@ func (c *cutOff) away() error {
 	return nil
 }
 
-func (c *cutOff) Extend(ctx context.Context, owner string, ids []string, l time.Duration) ([]string, error) {
+func (c *cutOff) Extend(ctx context.Context, owner string, ids []string, l time.Duration) (held, superseded []string, err error) {
 	if err := c.away(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return c.Store.Extend(ctx, owner, ids, l)
 }

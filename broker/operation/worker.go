@@ -199,11 +199,14 @@ func (w *Worker) keepLeases(ctx context.Context) {
 		}
 		asked := w.cfg.Now()
 		call, cancel := context.WithTimeout(ctx, w.cfg.Lease/4)
-		held, err := w.store.Extend(call, w.owner, ids(before), w.cfg.Lease)
+		held, superseded, err := w.store.Extend(call, w.owner, ids(before), w.cfg.Lease)
 		cancel()
 		if err == nil {
 			good = asked
-			w.abandonExcept(before, held)
+			for _, id := range superseded {
+				w.Interrupt(id)
+			}
+			w.abandonExcept(before, append(held, superseded...))
 			continue
 		}
 		if errors.Is(err, context.Canceled) {

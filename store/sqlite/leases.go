@@ -52,14 +52,13 @@ func (s *Store) claim(ctx context.Context, owner string, lease time.Duration) (s
 }
 
 // Extend implements store.Operations.
-func (s *Store) Extend(ctx context.Context, owner string, ids []string, lease time.Duration) ([]string, error) {
+func (s *Store) Extend(ctx context.Context, owner string, ids []string, lease time.Duration) (held, superseded []string, err error) {
 	wanted, err := json.Marshal(ids)
 	if err != nil {
-		return nil, fmt.Errorf("encode ids: %w", err)
+		return nil, nil, fmt.Errorf("encode ids: %w", err)
 	}
-	var held []string
 	err = s.tx(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE operations SET lease_until = ? WHERE lease_owner = ? AND id IN (SELECT value FROM json_each(?)) RETURNING id`,
+		rows, err := tx.QueryContext(ctx, `UPDATE operations SET lease_until = ? WHERE lease_owner = ? AND id IN (SELECT value FROM json_each(?)) RETURNING id, state`,
 			micros(s.now().Add(lease)), owner, string(wanted))
 		if err != nil {
 			return err
@@ -67,14 +66,19 @@ func (s *Store) Extend(ctx context.Context, owner string, ids []string, lease ti
 		defer rows.Close()
 		for rows.Next() {
 			var id string
-			if err := rows.Scan(&id); err != nil {
+			var state store.State
+			if err := rows.Scan(&id, &state); err != nil {
 				return err
 			}
-			held = append(held, id)
+			if state.Ended() {
+				superseded = append(superseded, id)
+			} else {
+				held = append(held, id)
+			}
 		}
 		return rows.Err()
 	})
-	return held, explain("extend leases", err)
+	return held, superseded, explain("extend leases", err)
 }
 
 // Release implements store.Operations.

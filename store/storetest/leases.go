@@ -56,7 +56,7 @@ func leaseExpires(t *testing.T, f *fixture) {
 	}
 	mine.State = store.Preparing
 	wantKind(t, "a save of the former holder", f.SaveOperation(f.ctx, &mine, nil), fault.Conflict, store.ErrStale)
-	held, err := f.Extend(f.ctx, "w", []string{mine.ID}, lease)
+	held, _, err := f.Extend(f.ctx, "w", []string{mine.ID}, lease)
 	if err != nil || len(held) != 0 {
 		t.Errorf("Extend of the former holder: got %v, %v", held, err)
 	}
@@ -72,11 +72,11 @@ func extendAndRelease(t *testing.T, f *fixture) {
 	f.claim(t, "w")
 	f.claim(t, "w")
 	f.clock.Advance(lease - time.Second)
-	held, err := f.Extend(f.ctx, "w", []string{"create-i1", "create-i2", "create-i9"}, lease)
+	held, _, err := f.Extend(f.ctx, "w", []string{"create-i1", "create-i2", "create-i9"}, lease)
 	if err != nil || len(held) != 2 {
 		t.Fatalf("Extend: got %v, %v; want both", held, err)
 	}
-	if held, err = f.Extend(f.ctx, "w", nil, time.Hour); err != nil || len(held) != 0 {
+	if held, _, err = f.Extend(f.ctx, "w", nil, time.Hour); err != nil || len(held) != 0 {
 		t.Errorf("Extend of nothing: got %v, %v", held, err)
 	}
 	f.clock.Advance(lease - time.Second)

@@ -159,7 +159,11 @@ func deleteWaitsForTheLease(t *testing.T, f *fixture) {
 	if _, err := f.StartOperation(f.ctx, operation("delete-1", "i1", store.Delete), in); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.Claim(f.ctx, "x", lease)
+	held, superseded, err := f.Extend(f.ctx, "w", []string{"create-i1"}, lease)
+	if err != nil || len(held) != 0 || len(superseded) != 1 {
+		t.Errorf("Extend of what was superseded: got %v, %v, %v", held, superseded, err)
+	}
+	_, err = f.Claim(f.ctx, "x", lease)
 	wantKind(t, "a delete while the create's worker holds it", err, fault.NotFound, nil)
 	if err := f.Release(f.ctx, "create-i1", "w"); err != nil {
 		t.Fatal(err)
@@ -174,8 +178,9 @@ func deleteWaitsForTheLease(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	f.clock.Advance(lease + time.Second)
-	if _, err := f.Extend(f.ctx, "x", []string{"delete-1"}, lease); err != nil { // delete-1 stays with x
-		t.Fatal(err)
+	held, superseded, err = f.Extend(f.ctx, "x", []string{"delete-1"}, lease) // delete-1 stays with x
+	if err != nil || len(held) != 1 || len(superseded) != 0 {
+		t.Fatalf("Extend: got %v, %v, %v", held, superseded, err)
 	}
 	if got := f.claim(t, "y"); got.ID != "delete-2" {
 		t.Errorf("after the lease expired: got %s, want delete-2", got.ID)
