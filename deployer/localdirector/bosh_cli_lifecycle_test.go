@@ -125,7 +125,8 @@ func (s *scripted) failingDeploy(t *testing.T) {
 	}
 	id := s.lastTask(t, "create deployment")
 	s.fails(t, []string{"task", id, "--event"}, `"code":450001`) // the CLI fails as the task did
-	s.must(t, s.deployArgs(map[string]any{"fail_pre_start": false}), "Succeeded")
+	s.fails(t, s.deployArgs(map[string]any{"fail_pre_start": false, "fail_post_start": true}), "1 of 1 post-start scripts failed. Failed Jobs: web.")
+	s.must(t, s.deployArgs(map[string]any{"fail_post_start": false}), "Succeeded")
 	s.states(t, "running", "running")
 
 	s.fails(t, append(s.deployArgs(nil), "-o", writeOps(t, "- {type: remove, path: /instance_groups/name=web/jobs/name=web/properties/password}")),

@@ -175,10 +175,18 @@ func (s *scripted) releases(t *testing.T) {
 }
 
 func (s *scripted) firstDeploy(t *testing.T) {
-	s.vars = map[string]any{"instances": 2, "greeting": "hello", "vm_type": "default", "drain_polls": 0, "fail_pre_start": false, "fail_smoke": false, "stemcell_os": s.stemcellOS}
+	s.vars = map[string]any{"instances": 2, "greeting": "hello", "vm_type": "default", "drain_polls": 0, "fail_pre_start": false, "fail_post_start": false, "fail_smoke": false, "stemcell_os": s.stemcellOS}
 	s.must(t, s.deployArgs(nil), "+ instance_groups:", "Preparing deployment", "Compiling packages: base/", "Compiling packages: hello/",
 		"Creating missing vms: web/", "Updating instance web: web/", "(canary)", "Succeeded")
-	for _, row := range s.states(t, "running", "running") {
+	rows := s.states(t, "running", "running")
+	peers := fmt.Sprintf("web/0 z1 %s:8080 hello\nweb/1 z2 %s:8080 hello\n", rows[0]["ips"], rows[1]["ips"])
+	for _, row := range rows {
+		if got := get(t, row["ips"], "/peers"); got != peers {
+			t.Errorf("peers are %q, want %q", got, peers)
+		}
+		if got := get(t, row["ips"], "/deploys"); got != "1\n" {
+			t.Errorf("post-deploy has run %q times, want once", got)
+		}
 		if got := get(t, row["ips"], "/"); !strings.HasPrefix(got, "hello\n"+row["instance"]+" on "+row["ips"]+"\nmotto: small and true") {
 			t.Errorf("%s says %q", row["instance"], got)
 		}

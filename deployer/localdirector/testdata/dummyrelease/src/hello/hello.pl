@@ -3,6 +3,8 @@
 #   /        the greeting and who answers
 #   /config  the rendered configuration
 #   /starts  how often pre-start has run on this disk
+#   /peers   the rendered list of peers
+#   /deploys how often post-deploy has run in this VM
 use strict;
 use warnings;
 use IO::Socket::INET;
@@ -18,6 +20,8 @@ sub slurp {
     local $/;
     return scalar <$in>;
 }
+
+sub lines { my ($file) = @_; return scalar(() = slurp($file) =~ /\n/g); }
 
 # The configuration is flat JSON, a field a line.
 my $config = slurp($config_file);
@@ -36,7 +40,9 @@ while (1) {
     while (my $line = <$client>) { last if $line =~ /^\r?\n$/ }
     my $body;
     if ($request =~ m{^GET /config }) { $body = $config }
-    elsif ($request =~ m{^GET /starts }) { $body = (() = slurp(setting('starts_file')) =~ /\n/g) . "\n" }
+    elsif ($request =~ m{^GET /starts }) { $body = lines(setting('starts_file')) . "\n" }
+    elsif ($request =~ m{^GET /deploys }) { $body = lines(setting('deploys_file')) . "\n" }
+    elsif ($request =~ m{^GET /peers }) { $body = slurp(setting('peers_file')) }
     else { $body = setting('greeting') . "\n" . setting('instance') . " on " . setting('ip') . "\nmotto: __MOTTO__\n" }
     print $client "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
     close($client);
