@@ -164,7 +164,7 @@ func (s *server) testSettings(t *testing.T) {
 		t.Errorf("upper: got %s", got)
 	}
 	server := s.do("cat /proc/" + s.postmaster() + "/oom_score_adj")
-	children := s.do("for p in /proc/[0-9]*; do grep -qa '^postgres: walwriter' $p/cmdline && cat $p/oom_score_adj; done; true")
+	children := s.do("for p in /proc/[0-9]*; do grep -qsa '^postgres: walwriter' $p/cmdline && cat $p/oom_score_adj; done; true")
 	if (server != "-900" && server != "0") || children != "200" {
 		t.Errorf("oom_score_adj: server %s, its children %s; want the children to go first", server, children)
 	}

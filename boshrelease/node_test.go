@@ -207,14 +207,14 @@ func (n *node) eventually(bound time.Duration, what string, check func() error) 
 // compilation VM, and returns the folder with the result.
 func compiledPackage(t *testing.T) string {
 	t.Helper()
-	rel, store := theRelease(t)
+	rel := theRelease(t)
 	pkg := rel.Packages[0]
 	dir := filepath.Join(workspace, "package-"+pkg.Fingerprint)
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
 	n := startNode(t, nodeConfig{storeDir: t.TempDir()})
-	archive, err := store.Path(pkg.Blob)
+	archive, err := rel.Path(pkg.Blob)
 	n.must(err)
 	source := fmt.Sprintf("/proc/%d/root/var/vcap/store", n.cmd.Process.Pid)
 	if out, err := exec.Command("tar", "-xzf", archive, "-C", source).CombinedOutput(); err != nil {

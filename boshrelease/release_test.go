@@ -3,6 +3,7 @@ package boshrelease_test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -43,39 +44,46 @@ func cacheDir() string {
 	return filepath.Join(os.Getenv("HOME"), ".cache", "holdfast")
 }
 
-var releaseTarball = sync.OnceValues(func() (string, error) { return buildRelease() })
+// built is the release as it is in the tree, read once for all tests.
+var built = sync.OnceValues(func() (*storedRelease, error) {
+	tarball, err := buildRelease()
+	if err != nil {
+		return nil, err
+	}
+	return readRelease(context.Background(), tarball, filepath.Join(workspace, "store"))
+})
 
-// readRelease returns the release and the store that holds its parts.
-func readRelease(t *testing.T, tarball string) (*release.Release, *release.Store) {
-	t.Helper()
-	store, err := release.OpenStore(t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rel, err := store.AddRelease(t.Context(), tarball, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rel, store
+// storedRelease is a release and the store that holds its parts.
+type storedRelease struct {
+	*release.Release
+	*release.Store
 }
 
-// theRelease is the release as it is in the tree.
-func theRelease(t *testing.T) (*release.Release, *release.Store) {
+func readRelease(ctx context.Context, tarball, dir string) (*storedRelease, error) {
+	store, err := release.OpenStore(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	rel, err := store.AddRelease(ctx, tarball, nil)
+	return &storedRelease{rel, store}, err
+}
+
+func theRelease(t *testing.T) *storedRelease {
 	t.Helper()
-	tarball, err := releaseTarball()
+	rel, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return readRelease(t, tarball)
+	return rel
 }
 
 // A build in another folder, at another time, gives the same version and the same
 // fingerprints, so that directors recognise what they have compiled.
 func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
-	first, _ := theRelease(t)
+	first := theRelease(t)
 	cache := t.TempDir()
 	linkDownloads(t, cache)
-	second, _ := readRelease(t, buildIn(t, cache))
+	second := buildIn(t, cache)
 	if first.Version != second.Version {
 		t.Errorf("got versions %s and %s", first.Version, second.Version)
 	}
@@ -88,23 +96,27 @@ func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
 }
 
 // buildIn builds with another cache, but with the bosh CLI that is there.
-func buildIn(t *testing.T, cache string, environment ...string) string {
+func buildIn(t *testing.T, cache string) *storedRelease {
 	t.Helper()
 	bosh, err := lastLine(exec.Command("../scripts/tools.sh", "bosh"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tarball, err := buildRelease(append(environment, "HOLDFAST_CACHE="+cache, "BOSH="+bosh)...)
+	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "BOSH="+bosh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tarball
+	rel, err := readRelease(t.Context(), tarball, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rel
 }
 
 // A cache from long ago names versions that mirrors have dropped since, and
 // holds a file that was cut short: both are replaced.
 func TestAStaleCacheIsRenewed(t *testing.T) {
-	first, _ := theRelease(t)
+	first := theRelease(t)
 	cache := t.TempDir()
 	linkDownloads(t, cache)
 	lists, _ := filepath.Glob(filepath.Join(cache, "release", "debian-*.list"))
@@ -121,7 +133,7 @@ func TestAStaleCacheIsRenewed(t *testing.T) {
 	if err := errors.Join(os.WriteFile(lists[0], old, 0o644), os.Remove(libpq[0]), os.Truncate(uuid[0], 100)); err != nil {
 		t.Fatal(err)
 	}
-	second, _ := readRelease(t, buildIn(t, cache))
+	second := buildIn(t, cache)
 	if first.Version != second.Version {
 		t.Errorf("got version %s, want %s", second.Version, first.Version)
 	}
@@ -152,9 +164,7 @@ func linkDownloads(t *testing.T, cache string) {
 }
 
 func TestTheBuildLeavesTheTreeClean(t *testing.T) {
-	if _, err := releaseTarball(); err != nil {
-		t.Fatal(err)
-	}
+	theRelease(t)
 	for _, name := range []string{".dev_builds", "dev_releases", "blobs", ".blobs", "src", "blobstore", "config/blobs.yml", "config/private.yml"} {
 		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: got %v, want that it does not exist", name, err)
@@ -164,8 +174,8 @@ func TestTheBuildLeavesTheTreeClean(t *testing.T) {
 
 // Blobs are Debian's own files: whoever audits a release can check them against Debian's index.
 func TestThePackageHoldsTheListedDebianPackages(t *testing.T) {
-	rel, store := theRelease(t)
-	blob, err := store.Open(rel.Packages[0].Blob)
+	rel := theRelease(t)
+	blob, err := rel.Open(rel.Packages[0].Blob)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,19 +5,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/render"
 )
 
 // renderJob renders the job postgresql as the director would. What properties
 // leave out takes the default of the job's spec.
-func renderJob(t *testing.T, rel *release.Release, store *release.Store, properties map[string]any) (map[string]string, error) {
+func renderJob(t *testing.T, rel *storedRelease, properties map[string]any) (map[string]string, error) {
 	t.Helper()
-	job, ok := rel.Job("postgresql")
+	job, ok := rel.Release.Job("postgresql")
 	if !ok {
 		t.Fatal("the release has no job postgresql")
 	}
-	source, err := store.JobSource(t.Context(), job)
+	source, err := rel.JobSource(t.Context(), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +43,8 @@ func required() map[string]any {
 }
 
 func TestRenderedDefaults(t *testing.T) {
-	rel, store := theRelease(t)
-	files, err := renderJob(t, rel, store, required())
+	rel := theRelease(t)
+	files, err := renderJob(t, rel, required())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +69,11 @@ func TestRenderedDefaults(t *testing.T) {
 // No line of pg_hba.conf admits a connection without TLS, without a proof of
 // identity, or the bootstrap superuser from the network, whatever the properties.
 func TestNoRuleOfAccessIsLax(t *testing.T) {
-	rel, store := theRelease(t)
+	rel := theRelease(t)
 	properties := required()
 	properties["client_networks"] = []any{"10.1.0.0/16", "10.2.0.0/16"}
 	properties["admin"].(map[string]any)["networks"] = []any{"10.3.0.0/16"}
-	files, err := renderJob(t, rel, store, properties)
+	files, err := renderJob(t, rel, properties)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,11 +108,11 @@ func TestNoRuleOfAccessIsLax(t *testing.T) {
 }
 
 func TestMissingPropertiesAreNamed(t *testing.T) {
-	rel, store := theRelease(t)
+	rel := theRelease(t)
 	for _, missing := range []string{"tls", "admin"} {
 		properties := maps.Clone(required())
 		delete(properties, missing)
-		_, err := renderJob(t, rel, store, properties)
+		_, err := renderJob(t, rel, properties)
 		if err == nil || !strings.Contains(err.Error(), `Can't find property '["`+missing) {
 			t.Errorf("without %s: got error %v", missing, err)
 		}
@@ -122,10 +121,10 @@ func TestMissingPropertiesAreNamed(t *testing.T) {
 
 // Values are data: they end up quoted in a file that the shell reads.
 func TestValuesAreQuotedForTheShell(t *testing.T) {
-	rel, store := theRelease(t)
+	rel := theRelease(t)
 	properties := required()
 	properties["admin"].(map[string]any)["role"] = `a b; $(touch /tmp/x) '`
-	files, err := renderJob(t, rel, store, properties)
+	files, err := renderJob(t, rel, properties)
 	if err != nil {
 		t.Fatal(err)
 	}

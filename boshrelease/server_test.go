@@ -19,7 +19,7 @@ const hostKeys = "sslrootcert=/certs/server_ca.crt sslmode=verify-full host=127.
 
 func newServer(t *testing.T, change func(properties map[string]any)) *server {
 	t.Helper()
-	rel, store := theRelease(t)
+	rel := theRelease(t)
 	serverCA, adminCA, strangerCA := newAuthority(t, "server-ca"), newAuthority(t, "admin-ca"), newAuthority(t, "stranger-ca")
 	cert, key := serverCA.issue(t, "postgresql.d-1", "postgresql.d-1", "127.0.0.1")
 	properties := map[string]any{
@@ -30,7 +30,7 @@ func newServer(t *testing.T, change func(properties map[string]any)) *server {
 	if change != nil {
 		change(properties)
 	}
-	files, err := renderJob(t, rel, store, properties)
+	files, err := renderJob(t, rel, properties)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +191,8 @@ func TestAnInterruptedInitialisationIsRepeated(t *testing.T) {
 	s := newServer(t, nil)
 	s.do("mkdir -p /var/vcap/store/postgresql/data.new && echo 15 >/var/vcap/store/postgresql/data.new/PG_VERSION")
 	s.up()
-	if out := s.do("ls /var/vcap/store/postgresql"); out != "data" {
-		t.Errorf("on the disk: %q, want only data", out)
+	if out := s.do("ls /var/vcap/store/postgresql"); out != "data\nreserve" {
+		t.Errorf("on the disk: %q, want only data and the reserve", out)
 	}
 }
 

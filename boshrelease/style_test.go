@@ -73,7 +73,7 @@ func TestOnlyFilesNamedErbHoldErb(t *testing.T) {
 }
 
 func TestEveryPropertyIsDescribed(t *testing.T) {
-	rel, _ := theRelease(t)
+	rel := theRelease(t)
 	for _, job := range rel.Jobs {
 		for name, property := range job.Properties {
 			required := strings.HasPrefix(property.Description, "Required.")
