@@ -45,15 +45,17 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
-	if s, err := stemcell(); err == nil {
-		_ = os.RemoveAll(s.dir)
+	if sharedDir != "" {
+		_ = os.RemoveAll(sharedDir)
 	}
 	os.Exit(code)
 }
 
 // shared is what all tests of a run use of the stemcell: its image, and its
 // unpacked root, which VMs only read.
-type shared struct{ dir, image, root string }
+type shared struct{ image, root string }
+
+var sharedDir string // removed at the end, if any test has made it
 
 var stemcell = sync.OnceValues(func() (shared, error) {
 	build := exec.Command("../stemcell/build.sh")
@@ -66,7 +68,8 @@ var stemcell = sync.OnceValues(func() (shared, error) {
 	if err != nil {
 		return shared{}, err
 	}
-	s := shared{dir, filepath.Join(dir, "image"), filepath.Join(dir, "root")}
+	sharedDir = dir
+	s := shared{filepath.Join(dir, "image"), filepath.Join(dir, "root")}
 	if err := os.Mkdir(s.root, 0o755); err != nil {
 		return s, err
 	}
