@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/deployer"
@@ -103,8 +102,7 @@ func (s *Service) submit(ctx context.Context, name, operationID string, send fun
 	t, err := send(sending)
 	switch {
 	case err == nil:
-		s.log.InfoContext(ctx, "task submitted", "deployment", name, "operation_id", operationID, "task_id", t.ID)
-		return s.tell(ctx, name, operationID, reportTask(&t), observed{})
+		return s.tellSubmitted(ctx, name, operationID, t)
 	case absent(err, codeNoDeployment):
 		return none, err
 	case refused(err):
@@ -119,9 +117,20 @@ func (s *Service) submit(ctx context.Context, name, operationID string, send fun
 	if lookErr != nil || len(own) == 0 {
 		return none, unavailable(err)
 	}
-	found := &own[len(own)-1]
-	s.log.InfoContext(ctx, "task submitted", "deployment", name, "operation_id", operationID, "task_id", found.ID)
-	return s.tell(ctx, name, operationID, reportTask(found), observed{})
+	return s.tellSubmitted(ctx, name, operationID, own[len(own)-1])
+}
+
+// tellSubmitted makes the operation just after its submission. A task that
+// has ended already is told to run: what its end means is for the next call to
+// decide, with all that is to be seen then.
+func (s *Service) tellSubmitted(ctx context.Context, name, operationID string, t task) (deployer.Operation, error) {
+	s.log.InfoContext(ctx, "task submitted", "deployment", name, "operation_id", operationID, "task_id", t.ID)
+	op := deployer.Operation{ID: operationID, Deployment: name, State: deployer.Running, TaskID: t.ID, StartedAt: t.StartedAt,
+		Progress: deployer.Progress{Total: wholeTask}}
+	if t.unfinished() {
+		op.State = stateOf(t)
+	}
+	return op, nil
 }
 
 // tell makes the operation that callers see.
@@ -171,37 +180,4 @@ func waitingFor(o observed) string {
 		return "waiting whether the director took an earlier submission"
 	}
 	return "waiting to be submitted"
-}
-
-// maxConcluded bounds what concluded remembers.
-const maxConcluded = 10000
-
-// concluded are deletes that callers were told to have succeeded.
-type concluded struct {
-	mu    sync.Mutex
-	ids   map[string]bool
-	order []string
-}
-
-func (c *concluded) has(id string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ids[id]
-}
-
-func (c *concluded) add(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ids == nil {
-		c.ids = map[string]bool{}
-	}
-	if c.ids[id] {
-		return
-	}
-	if len(c.order) == maxConcluded {
-		delete(c.ids, c.order[0])
-		c.order = c.order[1:]
-	}
-	c.ids[id] = true
-	c.order = append(c.order, id)
 }

@@ -32,7 +32,7 @@ type Fake struct {
 	deployments map[string]*deployment
 	tasks       []*task
 	faults      []*Fault
-	requests    map[string]int // "METHOD /path" without ids
+	requests    map[string]int // "METHOD /path" without ids, and "ranges"
 	connections int
 	paused      bool
 	closed      bool
@@ -188,7 +188,8 @@ func (f *Fake) Manifest(name string) string {
 	return *d.manifest
 }
 
-// Requests counts the requests of a kind, "GET /tasks/N/output".
+// Requests counts the requests of a kind, "GET /tasks/N/output"; "ranges" are
+// answers with a part of an output.
 func (f *Fake) Requests(kind string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -250,6 +250,7 @@ func (f *Fake) getOutput(w http.ResponseWriter, r *http.Request) {
 		text(w, http.StatusRequestedRangeNotSatisfiable, "Byte range unsatisfiable")
 		return
 	}
+	f.requests["ranges"]++
 	w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", start, len(output)-1, len(output)))
 	text(w, http.StatusPartialContent, string(output[start:]))
 }
