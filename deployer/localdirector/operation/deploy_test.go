@@ -15,7 +15,7 @@ import (
 )
 
 // manifestOf is a manifest of web servers with a disk, with some of it changed:
-// pairs of what is replaced and by what.
+// pairs of what is replaced and by what, one after the other.
 func manifestOf(changes ...string) []byte {
 	const text = `
 name: demo
@@ -33,7 +33,11 @@ instance_groups:
   networks: [{name: default}]
   jobs: [{name: web, release: dummy, properties: {greeting: hi}}]
 `
-	return []byte(strings.NewReplacer(changes...).Replace(text))
+	out := text
+	for i := 0; i+1 < len(changes); i += 2 {
+		out = strings.ReplaceAll(out, changes[i], changes[i+1])
+	}
+	return []byte(out)
 }
 
 // deploy deploys the manifest with some of it changed.

@@ -54,8 +54,11 @@ func newWorld() *world {
 
 // change runs an effect, unless the call is to fail.
 func (w *world) change(call string, effect func() error) error {
-	if w.enter != nil {
-		if err := w.enter(call); err != nil {
+	w.mu.Lock()
+	enter, leave := w.enter, w.leave
+	w.mu.Unlock()
+	if enter != nil {
+		if err := enter(call); err != nil {
 			return err
 		}
 	}
@@ -66,10 +69,17 @@ func (w *world) change(call string, effect func() error) error {
 		err = effect()
 	}
 	w.mu.Unlock()
-	if err == nil && w.leave != nil {
-		w.leave(call)
+	if err == nil && leave != nil {
+		leave(call)
 	}
 	return err
+}
+
+// hook sets what is called around every change.
+func (w *world) hook(enter func(call string) error, leave func(call string)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.enter, w.leave = enter, leave
 }
 
 // since returns the calls after the first n.

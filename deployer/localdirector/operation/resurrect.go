@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/task"
 )
 
-// How often the resurrector looks, and how it paces attempts that fail.
+// How often the resurrector looks, at least, and how it paces attempts that fail.
 const (
 	lookInterval = time.Second
 	firstRetry   = 10 * time.Second
@@ -37,7 +37,7 @@ func (d *Director) Watch(ctx context.Context) {
 		return
 	}
 	w := &watcher{d: d, health: map[string]*health{}, busy: map[string]int64{}, pinging: map[string]bool{}}
-	ticker := time.NewTicker(lookInterval)
+	ticker := time.NewTicker(min(lookInterval, d.config.AgentTimeout/4))
 	defer ticker.Stop()
 	for {
 		select {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -31,6 +33,7 @@ type rig struct {
 	delay        time.Duration
 	agentTimeout time.Duration
 	sources      fakeArtifacts
+	killed       map[*task.Queue]bool
 }
 
 const cloudConfig = `
@@ -48,7 +51,7 @@ compilation: {workers: 2, reuse_compilation_vms: true, az: z1, vm_type: small, n
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), world: newWorld(), delay: -1, agentTimeout: time.Minute}
+	r := &rig{t: t, dir: t.TempDir(), world: newWorld(), delay: -1, agentTimeout: time.Minute, killed: map[*task.Queue]bool{}}
 	ctx := context.Background()
 	var err error
 	if r.db, err = db.Open(ctx, filepath.Join(r.dir, "director.db")); err != nil {
@@ -119,6 +122,9 @@ func (r *rig) restart() {
 	}
 	queue.Start()
 	r.t.Cleanup(func() {
+		if r.killed[queue] {
+			return // its tasks stand still for ever
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = queue.Close(ctx)
@@ -232,7 +238,7 @@ func (r *rig) wait(id int64) ended {
 
 func (r *rig) output(id int64, kind string) string {
 	f, err := r.queue.Output(id, kind)
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return ""
 	}
 	if err != nil {
@@ -254,5 +260,19 @@ func (r *rig) poll(what string, done func() bool) {
 			r.t.Fatalf("waited 20 s in vain: %s", what)
 		}
 		<-time.After(2 * time.Millisecond)
+	}
+}
+
+// emptyCache removes all compiled packages.
+func (r *rig) emptyCache() {
+	r.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(r.dir, "compiled"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(r.dir, "compiled", e.Name())); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }
