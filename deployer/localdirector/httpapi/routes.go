@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -23,8 +24,14 @@ type route struct {
 	handle   handler
 }
 
+// table is all endpoints.
 func (a *api) table() []route {
-	table := []route{
+	return slices.Concat(a.deploymentRoutes(), a.artifactRoutes(), a.configRoutes(), a.directorRoutes(), refusedRoutes())
+}
+
+// directorRoutes are about the director and its tasks.
+func (a *api) directorRoutes() []route {
+	return []route{
 		{"GET /info", "", a.info},
 
 		{"GET /tasks", "", a.listTasks},
@@ -33,6 +40,23 @@ func (a *api) table() []route {
 		{"POST /tasks/cancel", typeJSON, a.cancelTasks},
 		{"DELETE /task/{id}", "", a.cancelTask},
 
+		{"GET /events", "", a.listEvents},
+		{"GET /events/{id}", "", a.showEvent},
+		{"GET /locks", "", a.listLocks},
+		{"GET /resurrection", "", a.showResurrection},
+		{"PUT /resurrection", typeJSON, a.pauseResurrection},
+		{"GET /disks", "", a.listOrphanDisks},
+		{"GET /orphan_disks", "", a.listOrphanDisks},
+		{"DELETE /disks/{cid}", "", a.deleteOrphanDisk},
+		{"DELETE /orphan_disks/{cid}", "", a.deleteOrphanDisk},
+		{"GET /orphaned_vms", "", a.emptyList},
+		{"GET /networks", "", a.emptyList},
+	}
+}
+
+// deploymentRoutes are about deployments and their instances.
+func (a *api) deploymentRoutes() []route {
+	return []route{
 		{"GET /deployments", "", a.listDeployments},
 		{"POST /deployments", typeYAML, a.deploy},
 		{"GET /deployments/{deployment}", "", a.showDeployment},
@@ -50,7 +74,12 @@ func (a *api) table() []route {
 		{"PUT /deployments/{deployment}/instance_groups/{group}/{instance}/ignore", typeJSON, a.ignoreInstance},
 		{"POST /deployments/{deployment}/instance_groups/{group}/{instance}/actions/{action}", "", a.actOnInstance},
 		{"GET /deployment_configs", "", a.listDeploymentConfigs},
+	}
+}
 
+// artifactRoutes are about releases and stemcells.
+func (a *api) artifactRoutes() []route {
+	return []route{
 		{"GET /releases", "", a.listReleases},
 		{"POST /releases", "", a.uploadRelease},
 		{"GET /releases/{name}", "", a.showRelease},
@@ -61,25 +90,18 @@ func (a *api) table() []route {
 		{"POST /stemcells", "", a.uploadStemcell},
 		{"DELETE /stemcells/{name}/{version}", "", a.deleteStemcell},
 		{"POST /stemcell_uploads", "", a.stemcellNeeded},
+	}
+}
 
+// configRoutes are about configs, at their place and at the older ones.
+func (a *api) configRoutes() []route {
+	table := []route{
 		{"GET /configs", "", a.listConfigs},
 		{"GET /configs/{id}", "", a.showConfig},
 		{"POST /configs", typeJSON, a.updateConfig},
 		{"POST /configs/diff", typeJSON, a.diffConfigs},
 		{"DELETE /configs", "", a.deleteConfigs},
 		{"DELETE /configs/{id}", "", a.deleteConfig},
-
-		{"GET /events", "", a.listEvents},
-		{"GET /events/{id}", "", a.showEvent},
-		{"GET /locks", "", a.listLocks},
-		{"GET /resurrection", "", a.showResurrection},
-		{"PUT /resurrection", typeJSON, a.pauseResurrection},
-		{"GET /disks", "", a.listOrphanDisks},
-		{"GET /orphan_disks", "", a.listOrphanDisks},
-		{"DELETE /disks/{cid}", "", a.deleteOrphanDisk},
-		{"DELETE /orphan_disks/{cid}", "", a.deleteOrphanDisk},
-		{"GET /orphaned_vms", "", a.emptyList},
-		{"GET /networks", "", a.emptyList},
 	}
 	for _, kind := range []string{"cloud", "runtime", "cpi"} {
 		table = append(table,
@@ -88,6 +110,12 @@ func (a *api) table() []route {
 			route{"POST /" + kind + "_configs/diff", typeYAML, a.diffLegacyConfig(kind)},
 		)
 	}
+	return table
+}
+
+// refusedRoutes are what a director has and this one does not.
+func refusedRoutes() []route {
+	var table []route
 	for pattern, what := range map[string]string{
 		"GET /deployments/{deployment}/jobs/{group}/{instance}/logs":       "logs",
 		"POST /deployments/{deployment}/ssh":                               "ssh",
