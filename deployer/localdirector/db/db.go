@@ -81,6 +81,7 @@ func dsn(path string, readOnly bool) string {
 	q.Add("_pragma", "journal_mode(WAL)")
 	q.Add("_pragma", "synchronous(FULL)")
 	q.Add("_pragma", "foreign_keys(1)")
+	q.Add("_pragma", "secure_delete(1)") // deleted secrets leave the file
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
 	} else {
