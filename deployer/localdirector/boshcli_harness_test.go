@@ -139,14 +139,26 @@ func (d *director) traces() map[string]string {
 	found := map[string]string{
 		"mounts":       linesWith(readAll("/proc/self/mountinfo"), d.dir),
 		"loop devices": linesWith(output("losetup", "--list", "--noheadings"), d.dir),
-		"processes":    linesWith(output("ps", "-eo", "pid,args"), d.dir),
+		"processes":    d.processes(),
 	}
 	if d.stack.Name != "" {
-		found["links"] = linesWith(output("ip", "-brief", "link"), d.stack.Bridge)
+		found["links"] = linesWith(output("ip", "-brief", "link"), d.stack.Name)
 		found["routes"] = linesWith(output("ip", "route", "show", "table", "all"), d.stack.Subnet)
-		found["cgroups"] = output("find", "/sys/fs/cgroup", "-type", "d", "-path", "*holdfast*"+d.stack.Name+"*")
+		found["cgroups"] = output("find", "/sys/fs/cgroup", "-type", "d", "-name", d.stack.Name+"*")
 	}
 	return found
+}
+
+// processes lists those that have the director's folder in their arguments or, as a VM's have, among their mounts.
+func (d *director) processes() string {
+	found := []string{linesWith(output("ps", "-eo", "pid,args"), d.dir)}
+	places, _ := filepath.Glob("/proc/[0-9]*/mountinfo") // the pattern is right
+	for _, path := range places {
+		if mounts := linesWith(readAll(path), d.dir); mounts != "" {
+			found = append(found, path+": "+mounts)
+		}
+	}
+	return strings.TrimSpace(strings.Join(found, "\n"))
 }
 
 // answer is what a bosh command printed.
