@@ -9,10 +9,14 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"time"
 )
 
 // resultCancelled is the short result of every cancelled task.
 const resultCancelled = "task cancelled"
+
+// finishPause is how long to wait before trying again to store a task's end.
+const finishPause = time.Second
 
 // work runs tasks until the queue closes.
 func (q *Queue) work(urgentOnly bool) {
@@ -116,12 +120,25 @@ func (r *Run) call(f Func) (result string, err error) {
 	return f(r.ctx, r)
 }
 
+// finish stores how a task ended. A full disk is given time to be noticed:
+// until the row says so, clients wait for the task.
 func (q *Queue) finish(j *job, state, result string) {
 	t := j.task
 	t.State, t.Result, t.FinishedAt = state, truncate(result), q.now()
-	ok, err := q.db.UpdateTask(context.WithoutCancel(j.ctx), t, StateProcessing, StateCancelling)
-	if err != nil || !ok {
+	for {
+		ok, err := q.db.UpdateTask(context.WithoutCancel(j.ctx), t, StateProcessing, StateCancelling)
+		if ok {
+			return
+		}
 		q.log.Error("store the end of a task", "task_id", t.ID, "state", state, "error", err)
+		if err == nil {
+			return // the row is gone or says otherwise: trying again changes nothing
+		}
+		select {
+		case <-time.After(finishPause):
+		case <-q.base.Done():
+			return
+		}
 	}
 }
 
