@@ -1,0 +1,185 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A keeper that ends is started again at once; one that ends soon after its
+// start only this much later.
+const (
+	keeperPause  = time.Second
+	keeperSettle = 5 * time.Second
+)
+
+// protect asks the kernel to spare the guard and to give it the orphans of a
+// postmaster that was killed. Some containers allow neither.
+func protect() {
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("-900"), 0o600)
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// reap takes note of children that ended.
+func (g *Guard) reap() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
+	// A child may have ended before the signal was asked for, and signals merge.
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		for {
+			var status syscall.WaitStatus
+			pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+			if err == syscall.EINTR {
+				continue
+			}
+			if err != nil || pid <= 0 {
+				break
+			}
+			g.childEnded(pid, status)
+		}
+		select {
+		case <-ended:
+		case <-again.C:
+		}
+	}
+}
+
+func (g *Guard) childEnded(pid int, status syscall.WaitStatus) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch pid {
+	case g.state.Postmaster:
+		g.state.Postmaster, g.state.Phase, g.state.Ended = 0, Remains, describe(status)
+		g.tell()
+		go g.confirm()
+	case g.keeperID:
+		g.keeperID = 0
+		g.tell()
+		g.log.Warn("keeper ended", "status", describe(status))
+	}
+}
+
+// confirm kills the backends of a postmaster that has ended: they can go on
+// committing. When it returns none is left.
+func (g *Guard) confirm() {
+	killed, err := Sweep(g.settings.PostgreSQL.Data, 0)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		g.log.Error("what is left of the server could not be killed", "error", err)
+		return
+	}
+	if g.state.Phase == Remains {
+		g.state.Phase = Gone
+		g.log.Info("server gone", "ended", g.state.Ended, "left_behind", killed)
+		g.tell()
+	}
+}
+
+// keepKeeper starts the keeper and starts it again whenever it has ended.
+func (g *Guard) keepKeeper() {
+	if len(g.keeper) == 0 {
+		return
+	}
+	go func() {
+		for {
+			began := time.Now()
+			g.mu.Lock()
+			if g.closing {
+				g.mu.Unlock()
+				return
+			}
+			pid, err := g.spawn.start(program{argv: g.keeper, env: os.Environ(), log: g.settings.Keeper.Log})
+			g.keeperID = pid
+			g.mu.Unlock()
+			if err != nil {
+				g.log.Error("keeper does not start", "error", err)
+			} else {
+				g.log.Info("keeper started", "pid", pid)
+				g.awaitKeeper(pid)
+			}
+			if time.Since(began) < keeperSettle {
+				time.Sleep(keeperPause)
+			}
+		}
+	}()
+}
+
+func (g *Guard) awaitKeeper(pid int) {
+	for {
+		g.mu.Lock()
+		ended, changed := g.keeperID != pid, g.changed
+		g.mu.Unlock()
+		if ended {
+			return
+		}
+		<-changed
+	}
+}
+
+func describe(status syscall.WaitStatus) string {
+	if status.Signaled() {
+		return "signal " + status.Signal().String()
+	}
+	return "exit status " + strconv.Itoa(status.ExitStatus())
+}
+
+// lockPath is the file that a running keeper has locked and written its pid to.
+func lockPath(socket string) string { return strings.TrimSuffix(socket, ".sock") + ".keeper" }
+
+// LockKeeper makes the caller the node's only keeper until it ends.
+func LockKeeper(socket string) (release func(), err error) {
+	file, err := os.OpenFile(lockPath(socket), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the keeper's lock: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("another keeper runs: %w", err)
+	}
+	if err := file.Truncate(0); err == nil {
+		_, err = file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("write the keeper's lock: %w", err)
+	}
+	return func() { file.Close() }, nil
+}
+
+// endKeeper kills a keeper that runs, also one that an earlier guard started.
+func endKeeper(socket string) error {
+	file, err := os.OpenFile(lockPath(socket), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the keeper's lock: %w", err)
+	}
+	defer file.Close()
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if time.Since(began) > 5*time.Second {
+			return fmt.Errorf("an earlier keeper does not end: %w", err)
+		}
+		text := make([]byte, 16)
+		n, _ := file.ReadAt(text, 0)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+		if err != nil || pid <= 1 {
+			continue
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("kill an earlier keeper: %w", err)
+		}
+	}
+}
