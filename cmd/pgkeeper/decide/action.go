@@ -130,9 +130,11 @@ type Start struct {
 type StopCleanly struct{ Within time.Duration }
 
 // Promote makes the standby the primary. The guard is armed before it is asked
-// for; SyncNames is set before.
+// for; SyncNames is set before. The new timeline is exactly Timeline: PostgreSQL
+// takes the first number without a history file, so the effect puts history files
+// of the numbers skipped into pg_wal.
 type Promote struct {
-	Epoch     uint64
+	Timeline  uint32
 	SyncNames []Node
 }
 

@@ -21,9 +21,10 @@ const (
 
 // Config is what a node knows from its rendered configuration.
 type Config struct {
-	Node    Node
-	Address string // PostgreSQL's, without port
-	Mode    Mode
+	Node       Node
+	Address    string // PostgreSQL's, without port
+	StatusPort int
+	Mode       Mode
 
 	Tick  time.Duration // Decide is called at least this often
 	Renew time.Duration // between two renewals of the lease
@@ -45,6 +46,9 @@ type Config struct {
 	// SyncGrace is how long a standby may be gone before it leaves the
 	// acknowledging set.
 	SyncGrace time.Duration
+	// Stuck is how long a standby may neither stream nor replay, although its
+	// primary answers, before it is cloned anew.
+	Stuck time.Duration
 	// StopWithin bounds the clean stop of a switchover or drain; afterwards the server is killed.
 	StopWithin time.Duration
 	// TakeoverWithin bounds a takeover from lease to promotion; afterwards the lease is given back.
@@ -60,6 +64,7 @@ func Defaults(node Node, address string, mode Mode) Config {
 		Node: node, Address: address, Mode: mode,
 		Tick: 250 * time.Millisecond, Renew: time.Second, Hold: 5 * time.Second, Lease: 6 * time.Second,
 		MaxLag: 16 << 20, PeerFresh: 2500 * time.Millisecond, Hung: 10 * time.Second,
-		Heir: 2 * time.Second, SyncGrace: 3 * time.Second, StopWithin: 20 * time.Second, TakeoverWithin: 15 * time.Second,
+		Heir: 2 * time.Second, SyncGrace: 3 * time.Second, Stuck: time.Minute, StatusPort: 8432,
+		StopWithin: 20 * time.Second, TakeoverWithin: 15 * time.Second,
 	}
 }

@@ -14,9 +14,14 @@ type Leader struct {
 	// Primary is the data that last accepted writes, or was about to: written
 	// before the promotion. A holder that is not Primary is still taking over.
 	Primary Identity `json:"primary"`
-	// Position is how far Primary had come at the beat, Fork where its timeline began.
+	// Position is how far Primary had come at the beat; Fork is where its
+	// timeline left the one before (zero on the first).
 	Position Position `json:"position"`
-	Fork     LSN      `json:"fork"`
+	Fork     Position `json:"fork"`
+	// Reserved is the highest timeline that any node may have made. A promotion
+	// makes exactly the number reserved for it, so that no two servers ever give
+	// the same number to different histories, which pg_rewind could not tell apart.
+	Reserved uint32 `json:"reserved"`
 	// Final, with Released: Primary ended at Position exactly, so whoever has
 	// that much misses nothing.
 	Final bool `json:"final,omitempty"`

@@ -45,6 +45,8 @@ type Status struct {
 	Willing bool `json:"willing"`
 	// Promised: a promise not to challenge is in force.
 	Promised bool `json:"promised"`
+	// Leaving: stops, or is to be removed from the cluster.
+	Leaving bool `json:"leaving"`
 }
 
 // Peer is the latest answer of another registered node.

@@ -61,7 +61,7 @@ type Server struct {
 	// Written is a primary's flushed position. A standby has Received (0 when
 	// none) and Replayed instead.
 	Written, Received, Replayed LSN
-	// Drained: what was received has been replayed.
+	// Drained: all log that is on the disk has been replayed; the server waits for more.
 	Drained bool
 	History []Fork
 
@@ -71,6 +71,8 @@ type Server struct {
 	Streaming     bool // the receiver's status is streaming
 	Upstream      Node
 	UpstreamEpoch uint64
+	// LogLost: Upstream has removed log that this standby still needs.
+	LogLost bool
 
 	// Standbys as a primary sees them; SyncNames are the nodes of
 	// synchronous_standby_names as every process of the server has them (the

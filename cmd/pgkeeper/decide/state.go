@@ -1,9 +1,86 @@
 package decide
 
-// State is what a keeper carries from one decision to the next. Its zero value is a keeper that has just begun; it is
-// in memory only.
+// State is what a keeper carries from one decision to the next. Its zero value
+// is a keeper that has just begun. It is in memory only; callers copy it freely
+// and read Status.
 type State struct {
 	Status Status
 
-	began Instant // first call
+	began Instant // the first decision
+
+	view       View    // the newest reading of Consul
+	leaderSeen Instant // when this index of the lease was first received here
+
+	sent      Write   // under way; Purpose 0: none
+	doubt     Write   // its answer was lost and it may still happen; Purpose 0: none
+	lastWrite Instant // when the latest was sent
+	plain     bool    // the next write leaves the alias out: with it, one has failed
+
+	renewedAt  Instant // start of the last write that confirmed the lease
+	leaseUntil Instant // renewedAt + hold
+	tookEpoch  uint64  // the lease of this epoch was taken by this process
+	tookAt     Instant
+
+	got           []gotPromise // promises received under the lease of gotEpoch
+	gotEpoch      uint64
+	promisedUntil Instant // a promise given
+
+	detached uint64 // walreceiver ended for this epoch, none begun for a lower one
+
+	goneSince     Instant  // the server has been seen gone since
+	written       Position // last seen of the running primary
+	promoting     bool     // Promote was asked for and the server has neither ended nor become primary
+	promoteBegan  Instant
+	promoteFailed bool
+	startFailures int
+	startBegan    Instant
+	rewinds       int  // failed rewinds
+	keepLocal     bool // nobody took the released lease: start here
+	needClone     bool
+	retryAt       Instant // no repetition of a failed action before
+	standing      progress
+
+	sync      syncProgress
+	streamed  []streamed // when a standby was last seen streaming
+	removing  []Node     // members to be removed
+	handover  handover
+	draining  bool
+	drainID   uint64
+	forced    Instant // an operator's forced failover counts until then
+	comparing Instant // peers were last polled out of turn
+}
+
+// gotPromise is a member's promise, dated by the start of its request.
+type gotPromise struct {
+	node Node
+	at   Instant
+}
+
+// streamed is when a standby was last seen streaming.
+type streamed struct {
+	node Node
+	at   Instant
+}
+
+// progress notes since when a standby has not advanced.
+type progress struct {
+	position Position
+	since    Instant
+}
+
+// syncProgress notes what the primary had written when the acknowledging set last came into force.
+type syncProgress struct {
+	names []Node
+	mark  LSN
+}
+
+// handover is a switchover under way.
+type handover struct {
+	active    bool
+	target    Node
+	id        uint64 // of the request
+	began     Instant
+	requested bool // the checkpoint was asked for
+	stopping  bool
+	stopped   bool // nothing may be awaited any more: the lease was released
 }

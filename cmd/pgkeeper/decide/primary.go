@@ -1,0 +1,128 @@
+package decide
+
+// lead keeps a running primary in order: renew, hand over when asked to, note
+// members and who may acknowledge, name it in DNS, keep slots.
+func (t *turn) lead() {
+	t.is(Primary, "holds the lease")
+	if t.sole() {
+		t.is(Sole, "is the only member")
+	}
+	t.renew()
+	t.noteStreams()
+	if t.handover.active || t.draining {
+		t.handOver()
+		return
+	}
+	t.remember()
+	t.replication()
+	t.membership()
+	t.alias()
+	t.slots()
+}
+
+// noteStreams remembers when each standby was last seen streaming.
+func (t *turn) noteStreams() {
+	var seen []streamed
+	for _, old := range t.streamed {
+		if s := t.standby(old.node); (s == nil || !s.Streaming) && t.now.Sub(old.at) <= t.cfg.SyncGrace {
+			seen = append(seen, old)
+		}
+	}
+	for _, s := range t.in.Local.Server.Standbys {
+		if s.Streaming {
+			seen = append(seen, streamed{s.Node, t.now})
+		}
+	}
+	t.streamed = seen
+}
+
+// standby returns a node's row of pg_stat_replication, or nil.
+func (t *turn) standby(node Node) *Standby {
+	rows := t.in.Local.Server.Standbys
+	for i := range rows {
+		if rows[i].Node == node {
+			return &rows[i]
+		}
+	}
+	return nil
+}
+
+// streams says whether a node streams now.
+func (t *turn) streams(node Node) bool {
+	s := t.standby(node)
+	return s != nil && s.Streaming
+}
+
+// remember keeps the note on the disk that this copy is the only member. It is
+// written only when no write that could add one can still happen.
+func (t *turn) remember() {
+	data := &t.in.Local.Data
+	members := t.view.Members.Value
+	memory := data.Memory
+	memory.Announced = memory.Announced || data.System == t.view.Initialized.Value.System
+	if len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.renewedAt != 0 && t.doubt.Purpose == 0 && t.joining() == nil {
+		memory.Sole = true
+	}
+	if memory != data.Memory {
+		t.do(Remember{Memory: memory})
+	}
+}
+
+// alias names this node as the primary, and the standbys that stream, in DNS.
+func (t *turn) alias() {
+	want := Alias{Primary: t.cfg.Node, Address: t.cfg.Address}
+	for _, m := range t.view.Members.Value {
+		if m.Node != t.cfg.Node && t.streams(m.Node) {
+			want.Replicas = append(want.Replicas, m.Node)
+		}
+	}
+	have := &t.view.Alias
+	if have.Primary != want.Primary || have.Address != want.Address || !sameNodes(have.Replicas, want.Replicas) {
+		t.plan.Alias = &want
+	}
+}
+
+// slots makes slots for the nodes that are registered and drops all others.
+func (t *turn) slots() {
+	have := t.in.Local.Server.Slots
+	for _, r := range t.view.Nodes {
+		if r.Node != t.cfg.Node && !hasNode(have, r.Node) && !hasNode(t.removing, r.Node) {
+			t.also(CreateSlot{Node: r.Node})
+			return
+		}
+	}
+	for _, node := range have {
+		if !t.registered(node) {
+			t.also(DropSlot{Node: node})
+			return
+		}
+	}
+}
+
+// registered says whether a node may stream from this one.
+func (t *turn) registered(node Node) bool {
+	if node == t.cfg.Node || hasNode(t.removing, node) {
+		return false
+	}
+	if _, found := t.view.Members.Value.Of(node); found {
+		return true
+	}
+	for _, r := range t.view.Nodes {
+		if r.Node == node {
+			return true
+		}
+	}
+	return false
+}
+
+func sameNodes(a, b []Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, node := range a {
+		if !hasNode(b, node) {
+			return false
+		}
+	}
+	return true
+}

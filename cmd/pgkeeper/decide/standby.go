@@ -1,0 +1,172 @@
+package decide
+
+import "slices"
+
+// follow is what a node does that neither holds nor takes the lease: have a
+// server that stands by, and have it follow whoever leads.
+func (t *turn) follow() {
+	s := &t.in.Local.Server
+	source := t.source()
+	if t.role == "" {
+		t.is(Waiting, "nobody leads")
+	}
+	switch {
+	case t.draining:
+		t.is(Draining, "stops its server")
+		if s.State == Up {
+			t.do(StopCleanly{Within: t.cfg.StopWithin})
+		} else if s.State == Gone {
+			t.why = "stopped"
+		}
+	case t.unusable() != "":
+		t.replace(source)
+	case s.State == Gone:
+		t.startStandby(source)
+	case !t.standsBy():
+		t.is(Rejoining, "its server is "+s.State.String())
+	case source == nil:
+		if t.detached > s.UpstreamEpoch && !t.cfg.WithoutReceiverWait {
+			t.detach()
+		}
+		if s.Streaming {
+			t.is(StandbyRole, "streams from "+string(s.Upstream))
+		}
+	default:
+		t.standBy(source)
+	}
+}
+
+// source returns the peer that accepts writes under the highest epoch, unless
+// this node was detached for a higher one. Its own word counts more than
+// Consul's, which this node may not reach.
+func (t *turn) source() *Peer {
+	var best *Peer
+	least := max(t.detached, t.lease().Epoch)
+	for i := range t.in.Peers {
+		p := &t.in.Peers[i]
+		if t.fresh(p) && p.Status.Writable && p.Status.Epoch >= least && (best == nil || p.Status.Epoch > best.Status.Epoch) {
+			best = p
+		}
+	}
+	return best
+}
+
+// unusable says why the data on the disk cannot be used again.
+func (t *turn) unusable() string {
+	data := &t.in.Local.Data
+	switch {
+	case !data.Present:
+		return "has no data"
+	case data.Rewinding:
+		return "a rewind was interrupted"
+	case t.view.Initialized.Index != 0 && data.System != t.view.Initialized.Value.System:
+		return "the data are of another system"
+	case t.needClone || t.rewinds >= 2 || t.startFailures >= 3:
+		return "the data cannot follow"
+	}
+	return ""
+}
+
+// replace clones the primary's data over unusable ones.
+func (t *turn) replace(source *Peer) {
+	why := t.unusable()
+	data := &t.in.Local.Data
+	t.is(Uninitialised, why)
+	switch {
+	case data.Present && data.Announced && t.view.Initialized.Index != 0 && data.System != t.view.Initialized.Value.System:
+		t.is(Waiting, why+"; an operator must decide")
+	case source == nil:
+		if data.Present && !data.Rewinding && !t.needClone && t.in.Local.Server.State == Gone && data.Standby {
+			t.start(Start{Standby: true}) // nobody to clone from: try on
+		}
+		t.why = why + ", and nobody leads"
+	case t.in.Local.Server.State == Gone:
+		if t.do(Clone{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch}) {
+			t.is(Rejoining, "clones: "+why)
+		}
+	case t.standsBy():
+		t.do(StopCleanly{Within: t.cfg.StopWithin})
+	}
+}
+
+// startStandby brings a stopped server back as a standby. Data that are known to
+// have left the leader's history are rewound first; when it is not known, the
+// server says so once it has replayed its own log.
+func (t *turn) startStandby(source *Peer) {
+	data := &t.in.Local.Data
+	t.is(Rejoining, "starts its server")
+	if !data.Standby && source == nil && (t.lastPrimary() || !t.consulAnswers()) {
+		t.is(Waiting, "was the last primary, waits for its lease")
+		return
+	}
+	if source != nil && data.Exact && Diverged(data.End, data.History, source.Status.Position, source.Status.History) {
+		if t.do(Rewind{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch}) {
+			t.is(Rejoining, "rewinds to "+string(source.Node))
+		}
+		return
+	}
+	t.start(Start{Standby: true})
+}
+
+// standBy has a running standby follow the primary.
+func (t *turn) standBy(source *Peer) {
+	s := &t.in.Local.Server
+	position, known := t.position()
+	t.is(StandbyRole, "follows "+string(source.Node))
+	switch {
+	case known && Diverged(position, s.History, source.Status.Position, source.Status.History):
+		t.is(Rejoining, "has left the history of "+string(source.Node))
+		t.do(StopCleanly{Within: t.cfg.StopWithin})
+	case s.Upstream != source.Node || s.UpstreamEpoch < source.Status.Epoch:
+		t.do(Follow{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch})
+	case s.LogLost:
+		t.needClone = true
+	case s.Streaming:
+		t.standing = progress{}
+	default:
+		t.stuck(position)
+	}
+}
+
+// stuck notices a standby that neither streams nor replays although its primary
+// answers: nothing but a fresh copy helps it.
+func (t *turn) stuck(position Position) {
+	if t.standing.since == 0 || t.standing.position != position {
+		t.standing = progress{position, t.now}
+		return
+	}
+	if t.now.Sub(t.standing.since) > t.cfg.Stuck {
+		t.needClone = true
+		t.standing = progress{}
+	}
+}
+
+// addressOf returns a node's address.
+func (t *turn) addressOf(node Node) string {
+	for _, r := range t.view.Nodes {
+		if r.Node == node {
+			return r.Address
+		}
+	}
+	m, _ := t.view.Members.Value.Of(node)
+	return m.Address
+}
+
+// Diverged says whether data at position with this history have log that the
+// history of theirs does not contain, so that they cannot follow it without a rewind.
+func Diverged(position Position, history []Fork, theirs Position, theirHistory []Fork) bool {
+	if position.Timeline == theirs.Timeline {
+		return !slices.Equal(history, theirHistory)
+	}
+	parent := uint32(1)
+	if len(history) > 0 && len(theirHistory) == 0 {
+		return true
+	}
+	for i, fork := range theirHistory {
+		if parent == position.Timeline {
+			return !slices.Equal(history, theirHistory[:i]) || position.LSN > fork.LSN
+		}
+		parent = fork.Timeline
+	}
+	return true
+}

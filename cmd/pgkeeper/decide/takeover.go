@@ -1,0 +1,129 @@
+package decide
+
+// takeover goes on from the lease to the promotion: end the walreceivers of this
+// node and of the survivors, compare again, write down who is primary now.
+func (t *turn) takeover() {
+	t.is(TakingOver, "holds the lease, not yet promoted")
+	t.renew()
+	l := t.lease()
+	if t.tookEpoch != l.Epoch {
+		// Taken by this keeper's predecessor, or by a write thought lost, maybe
+		// against a promise: wait until none can be in force.
+		if t.now < max(t.promisedUntil, t.began.Add(t.cfg.Lease)) {
+			t.why = "waits out what its predecessor may have promised"
+			return
+		}
+		t.tookEpoch, t.tookAt = l.Epoch, t.now
+		t.detached = max(t.detached, l.Epoch)
+	}
+	if t.now.Sub(t.tookAt) > t.cfg.TakeoverWithin {
+		t.giveBack("", "the takeover does not end")
+		return
+	}
+	if t.in.Local.Server.State == Gone {
+		t.start(Start{Standby: true})
+		return
+	}
+	if !t.standsBy() {
+		return
+	}
+	if !t.cfg.WithoutReceiverWait && !t.detach() {
+		t.why = "ends its walreceiver"
+		return
+	}
+	position, known := t.position()
+	if !known {
+		return
+	}
+	if why, heir := t.settle(position); why != "" {
+		t.why = why
+		if heir != "" {
+			t.giveBack(heir, why)
+		}
+		return
+	}
+	t.becomePrimary()
+	t.urgent = true
+	t.why = "writes down that it becomes primary"
+}
+
+// settle waits until the survivors' walreceivers have ended and compares again.
+// It returns why the promotion must wait, and the node that should have the lease instead.
+func (t *turn) settle(position Position) (why string, heir Node) {
+	forced := t.now < t.forced
+	var ask []Node
+	for i := range t.in.Peers {
+		p := &t.in.Peers[i]
+		if !t.mustSettle(p) {
+			continue
+		}
+		required := t.listed(p.Node, p.Status.ID)
+		if settled := p.Status.Detached >= t.lease().Epoch && p.Status.Settled; !settled {
+			if !t.cfg.WithoutReceiverWait {
+				ask = append(ask, p.Node)
+				if required || (t.fresh(p) && t.now.Sub(t.tookAt) < t.cfg.Renew) {
+					why = "waits until the walreceiver has ended on " + string(p.Node)
+				}
+				continue
+			}
+		}
+		if p.Status.Known && p.Status.Position.Ahead(position) && (required || p.Status.Willing) {
+			return "behind " + string(p.Node), p.Node
+		}
+	}
+	if forced {
+		return "", ""
+	}
+	if len(ask) > 0 {
+		t.also(AskDetaches{Nodes: ask, Holder: t.me(), Epoch: t.lease().Epoch})
+		t.compareSoon()
+	}
+	if why == "" {
+		why = t.compareRequired(position, t.tookAt-Instant(t.cfg.PeerFresh))
+	}
+	return why, ""
+}
+
+// mustSettle says whether a peer's copy takes part in the comparison at all.
+func (t *turn) mustSettle(p *Peer) bool {
+	return p.AnsweredAt != 0 && (t.view.Members.Value.Has(p.Node, p.Status.ID) || t.listed(p.Node, p.Status.ID))
+}
+
+// detach ends this node's walreceiver for the highest epoch asked for; it says
+// whether that is done.
+func (t *turn) detach() bool {
+	s := &t.in.Local.Server
+	if s.Upstream == "" && s.ReceiverGone {
+		return s.Drained && !t.busy
+	}
+	t.do(Detach{Epoch: t.detached})
+	return false
+}
+
+// promote makes this node the primary, which Consul names already.
+func (t *turn) promote() {
+	t.is(TakingOver, "is named primary, not yet promoted")
+	t.renew()
+	s, guard := &t.in.Local.Server, &t.in.Local.Guard
+	if t.promoteFailed && t.others() {
+		if s.State == Gone {
+			t.release("", "the promotion failed")
+		}
+		return
+	}
+	switch {
+	case s.State == Gone:
+		t.start(Start{Standby: true})
+	case t.promoting:
+		t.why = "is being promoted"
+	case !t.standsBy():
+	case guard.Deadline == Forever && !t.cfg.WithoutFence:
+		t.why = "waits for the guard to be armed"
+	case min(guard.Deadline, t.leaseUntil).Sub(t.now) < t.cfg.Hold/3:
+		t.why = "waits for a renewal"
+	default:
+		if t.do(Promote{Timeline: t.lease().Reserved, SyncNames: t.names()}) {
+			t.promoting, t.promoteBegan = true, t.now
+		}
+	}
+}
