@@ -24,7 +24,7 @@ const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 10 * time.Second
 	// A part that ran this long starts with the first pause again.
-	settled = 30 * time.Second
+	settled = 5 * time.Second
 	// grace is how long a part may take to end by itself.
 	grace = 20 * time.Second
 	// maxLog bounds a part's log file, bytes; one older file is kept.

@@ -82,9 +82,11 @@ func (s *Stack) Up() {
 // Refresh reads the stack's status again.
 func (s *Stack) Refresh() {
 	s.t.Helper()
-	if err := json.Unmarshal([]byte(s.CLI("status", "--json")), &s.Status); err != nil {
+	var status stack.Status // a new one: what is absent must not keep its old value
+	if err := json.Unmarshal([]byte(s.CLI("status", "--json")), &status); err != nil {
 		s.t.Fatal(err)
 	}
+	s.Status = status
 }
 
 // Broker is a client of the stack's broker.
