@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the BOSH release holdfast-postgresql with `bosh create-release`. Prints
 # the tarball's path on stdout, progress on stderr. The release's version is
-# derived from its content, Debian's packages included, so an unchanged tree
+# derived from its content, Debian's packages and Consul included, so an unchanged tree
 # yields the same version and the same fingerprints. Everything is kept in the
 # cache, nothing is written here. `build.sh --update` asks Debian for newer
 # packages; without it those resolved once are used again.
@@ -28,6 +28,7 @@ need() {
   codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   [[ $codename == bookworm ]] || fail "Debian 12 (bookworm) is needed for its packages, this is ${codename:-unknown}"
   bosh=${BOSH:-$("$scripts/tools.sh" bosh)}
+  consul=${CONSUL:-$("$here/consul.sh")}
 }
 
 # locations prints "url file size SHA256:digest" of each Debian package.
@@ -82,6 +83,16 @@ stage() {
     ln "$cache/debs/$file" "$work/release/blobs/debian/${file%%_*}.deb"
     printf 'debian/%s.deb:\n  size: %s\n  sha: sha256:%s\n' "${file%%_*}" "$size" "${digest#SHA256:}" >>"$work/release/config/blobs.yml"
   done <"$resolved"
+  stage_consul
+}
+
+# stage_consul adds the server that consul.sh builds, as a blob like the others.
+stage_consul() {
+  local blob=$work/release/blobs/consul/consul
+  mkdir -p "${blob%/*}"
+  ln "$consul" "$blob" 2>/dev/null || cp "$consul" "$blob"
+  printf 'consul/consul:\n  size: %s\n  sha: sha256:%s\n' "$(stat -c %s "$blob")" "$(sha256sum "$blob" | cut -d ' ' -f 1)" \
+    >>"$work/release/config/blobs.yml"
 }
 
 # content_version names the staged release by what is in it and what made it.

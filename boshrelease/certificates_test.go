@@ -37,7 +37,7 @@ func (a authority) issue(t *testing.T, commonName string, addresses ...string) (
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	for _, address := range addresses {
-		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 		if ip := net.ParseIP(address); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {

@@ -2,6 +2,7 @@ package boshrelease_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,12 +25,15 @@ type node struct {
 	cmd   *exec.Cmd
 	alive io.Closer // closing it ends the node
 	dir   string
+	job   string
 }
 
 type nodeConfig struct {
+	job        string            // postgresql when empty
+	pkg        string            // postgresql-15 when empty
 	packageDir string            // compiled; none when empty
 	storeDir   string            // the persistent disk; none when empty
-	files      map[string]string // relative to /var/vcap/jobs/postgresql
+	files      map[string]string // relative to /var/vcap/jobs/<job>
 	certs      map[string]string // relative to /certs
 }
 
@@ -78,10 +82,11 @@ func startNode(t *testing.T, config nodeConfig) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{t: t, dir: dir}
+	config.job, config.pkg = cmp.Or(config.job, "postgresql"), cmp.Or(config.pkg, "postgresql-15")
+	n := &node{t: t, dir: dir, job: config.job}
 	t.Cleanup(n.remove)
 	n.layOut(config)
-	n.cmd = exec.Command("bash", "testdata/node.sh", lower, dir, config.packageDir, config.storeDir)
+	n.cmd = exec.Command("bash", "testdata/node.sh", lower, dir, config.pkg, config.packageDir, config.storeDir)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
@@ -106,7 +111,7 @@ func startNode(t *testing.T, config nodeConfig) *node {
 // layOut writes what the agent would have put there, with its modes and owners.
 func (n *node) layOut(config nodeConfig) {
 	n.t.Helper()
-	for _, dir := range []string{"root", "work", "upper/certs", "upper/var/vcap/packages/postgresql-15", "upper/var/vcap/store",
+	for _, dir := range []string{"root", "work", "upper/certs", "upper/var/vcap/packages/" + config.pkg, "upper/var/vcap/store",
 		"upper/var/vcap/data/sys/run", "upper/var/vcap/data/sys/log"} {
 		n.must(os.MkdirAll(filepath.Join(n.dir, dir), 0o755))
 	}
@@ -114,7 +119,7 @@ func (n *node) layOut(config nodeConfig) {
 	n.must(os.Symlink("data/sys", filepath.Join(n.dir, "upper/var/vcap/sys")))
 	const vcap = 1000
 	for name, content := range config.files {
-		path := filepath.Join(n.dir, "upper/var/vcap/jobs/postgresql", name)
+		path := filepath.Join(n.dir, "upper/var/vcap/jobs", config.job, name)
 		mode := os.FileMode(0o640)
 		if strings.HasPrefix(name, "bin/") {
 			mode = 0o750
@@ -183,7 +188,7 @@ func (n *node) do(command string) string {
 	return out
 }
 
-func (n *node) script(name string) string { return "/var/vcap/jobs/postgresql/bin/" + name }
+func (n *node) script(name string) string { return "/var/vcap/jobs/" + n.job + "/bin/" + name }
 
 // eventually polls until check succeeds.
 func (n *node) eventually(bound time.Duration, what string, check func() error) {
@@ -205,10 +210,10 @@ func (n *node) eventually(bound time.Duration, what string, check func() error) 
 
 // compiledPackage runs the packaging script in a node, as a director would in a
 // compilation VM, and returns the folder with the result.
-func compiledPackage(t *testing.T) string {
+func compiledPackage(t *testing.T, name string) string {
 	t.Helper()
 	rel := theRelease(t)
-	pkg := rel.Packages[0]
+	pkg := thePackage(t, rel, name)
 	dir := filepath.Join(workspace, "package-"+pkg.Fingerprint)
 	if _, err := os.Stat(dir); err == nil {
 		return dir

@@ -77,6 +77,15 @@ func theRelease(t *testing.T) *storedRelease {
 	return rel
 }
 
+func thePackage(t *testing.T, rel *storedRelease, name string) release.Package {
+	t.Helper()
+	pkg, ok := rel.Package(name)
+	if !ok {
+		t.Fatalf("the release has no package %s", name)
+	}
+	return pkg
+}
+
 // A build in another folder, at another time, gives the same version and the same
 // fingerprints, so that directors recognise what they have compiled.
 func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
@@ -87,22 +96,31 @@ func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
 	if first.Version != second.Version {
 		t.Errorf("got versions %s and %s", first.Version, second.Version)
 	}
-	if a, b := first.Packages[0].Fingerprint, second.Packages[0].Fingerprint; a != b {
-		t.Errorf("got package fingerprints %s and %s", a, b)
+	for i := range first.Packages {
+		if a, b := first.Packages[i].Fingerprint, second.Packages[i].Fingerprint; a != b {
+			t.Errorf("got fingerprints %s and %s of package %s", a, b, first.Packages[i].Name)
+		}
 	}
-	if a, b := first.Jobs[0].Fingerprint, second.Jobs[0].Fingerprint; a != b {
-		t.Errorf("got job fingerprints %s and %s", a, b)
+	for i := range first.Jobs {
+		if a, b := first.Jobs[i].Fingerprint, second.Jobs[i].Fingerprint; a != b {
+			t.Errorf("got fingerprints %s and %s of job %s", a, b, first.Jobs[i].Name)
+		}
 	}
 }
 
-// buildIn builds with another cache, but with the bosh CLI that is there.
+// buildIn builds with another cache, but with the bosh CLI and the Consul that
+// are there.
 func buildIn(t *testing.T, cache string) *storedRelease {
 	t.Helper()
 	bosh, err := lastLine(exec.Command("../scripts/tools.sh", "bosh"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "BOSH="+bosh)
+	consul, err := lastLine(exec.Command("./consul.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "BOSH="+bosh, "CONSUL="+consul)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +183,7 @@ func linkDownloads(t *testing.T, cache string) {
 
 func TestTheBuildLeavesTheTreeClean(t *testing.T) {
 	theRelease(t)
-	for _, name := range []string{".dev_builds", "dev_releases", "blobs", ".blobs", "src", "blobstore", "config/blobs.yml", "config/private.yml"} {
+	for _, name := range []string{".dev_builds", "dev_releases", "blobs", ".blobs", "blobstore", "config/blobs.yml", "config/private.yml"} {
 		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: got %v, want that it does not exist", name, err)
 		}
@@ -175,7 +193,7 @@ func TestTheBuildLeavesTheTreeClean(t *testing.T) {
 // Blobs are Debian's own files: whoever audits a release can check them against Debian's index.
 func TestThePackageHoldsTheListedDebianPackages(t *testing.T) {
 	rel := theRelease(t)
-	blob, err := rel.Open(rel.Packages[0].Blob)
+	blob, err := rel.Open(thePackage(t, rel, "postgresql-15").Blob)
 	if err != nil {
 		t.Fatal(err)
 	}

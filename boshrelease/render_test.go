@@ -12,18 +12,22 @@ import (
 // leave out takes the default of the job's spec.
 func renderJob(t *testing.T, rel *storedRelease, properties map[string]any) (map[string]string, error) {
 	t.Helper()
-	job, ok := rel.Release.Job("postgresql")
+	return renderAs(t, rel, "postgresql", render.Job{Spec: map[string]any{"deployment": "d-1"}, Properties: properties})
+}
+
+// renderAs renders the job of that name with what a director knows.
+func renderAs(t *testing.T, rel *storedRelease, name string, as render.Job) (map[string]string, error) {
+	t.Helper()
+	job, ok := rel.Release.Job(name)
 	if !ok {
-		t.Fatal("the release has no job postgresql")
+		t.Fatalf("the release has no job %s", name)
 	}
 	source, err := rel.JobSource(t.Context(), job)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := render.New(render.Options{}).Render(t.Context(), render.Request{Instances: []render.Instance{{
-		Group: "postgresql",
-		Jobs:  []render.Job{{Source: source, Spec: map[string]any{"deployment": "d-1"}, Properties: properties}},
-	}}})
+	as.Source = source
+	rendered, err := render.New(render.Options{}).Render(t.Context(), render.Request{Instances: []render.Instance{{Group: name, Jobs: []render.Job{as}}}})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // scripts returns all shell scripts of the release.
 func scripts(t *testing.T) []string {
 	t.Helper()
-	found := []string{"build.sh", "testdata/node.sh"}
+	found := []string{"build.sh", "consul.sh", "testdata/node.sh"}
 	for _, pattern := range []string{"packages/*/packaging", "jobs/*/templates/*", "jobs/*/templates/*/*"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {

@@ -15,7 +15,7 @@ make_devices() {
 }
 
 main() {
-  local lower=$1 dir=$2 package=$3 store=$4
+  local lower=$1 dir=$2 name=$3 package=$4 store=$5
   root=$dir/root
   mount --make-rprivate /
   mount -t overlay overlay -o "lowerdir=$lower,upperdir=$dir/upper,workdir=$dir/work" "$root"
@@ -23,8 +23,8 @@ main() {
   make_devices
   mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
   if [[ -n $package ]]; then
-    mount --bind "$package" "$root/var/vcap/packages/postgresql-15"
-    mount -o remount,bind,ro "$root/var/vcap/packages/postgresql-15"
+    mount --bind "$package" "$root/var/vcap/packages/$name"
+    mount -o remount,bind,ro "$root/var/vcap/packages/$name"
   fi
   if [[ -n $store ]]; then
     mount --bind "$store" "$root/var/vcap/store"

@@ -1,0 +1,10 @@
+module github.com/holdfast-osb/holdfast/boshrelease/src/consul
+
+go 1.26.0
+
+require (
+	github.com/hashicorp/consul v1.20.1
+	github.com/hashicorp/consul/envoyextensions v0.7.3
+	github.com/hashicorp/consul/proto-public v0.6.4
+	github.com/hashicorp/consul/troubleshoot v0.7.1
+)
