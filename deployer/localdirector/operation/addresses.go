@@ -47,7 +47,7 @@ func (a *addresses) choose(ctx context.Context, deployment string,
 		a.held[c.IP] = c
 		mine = append(mine, c.IP)
 	}
-	return func() { a.release(mine) }, nil
+	return sync.OnceFunc(func() { a.release(mine) }), nil
 }
 
 func (a *addresses) taken(ctx context.Context, deployment string) ([]manifest.Reservation, error) {

@@ -14,7 +14,7 @@ import (
 )
 
 // bind connects the manifest with what there is: uploads, rows, agents,
-// addresses and links.
+// addresses and links. The plan's release is to be called also after a fault.
 func (d *Director) bind(ctx context.Context, g goal, p *plan) error {
 	instances, err := d.observeDeployment(ctx, g.deployment)
 	if err != nil {
@@ -31,15 +31,11 @@ func (d *Director) bind(ctx context.Context, g goal, p *plan) error {
 		return err
 	}
 	if err := p.bindInstances(g, planned, instances); err != nil {
-		p.release()
 		return err
 	}
 	p.links, err = manifest.Links(manifest.LinksInput{
 		Manifest: p.manifest, Plan: planned, Job: p.job, Providers: d.providers(ctx),
 	})
-	if err != nil {
-		p.release()
-	}
 	return err
 }
 
@@ -132,8 +128,7 @@ func (d *Director) placeInstances(ctx context.Context, p *plan, instances []*obs
 		in.Existing = append(in.Existing, e)
 	}
 	var planned *manifest.DeploymentPlan
-	var err error
-	p.release, err = d.addresses.choose(ctx, p.manifest.Name, func(taken []manifest.Reservation) ([]manifest.Reservation, error) {
+	release, err := d.addresses.choose(ctx, p.manifest.Name, func(taken []manifest.Reservation) ([]manifest.Reservation, error) {
 		in.Taken = taken
 		var err error
 		if planned, err = manifest.Plan(in); err != nil {
@@ -141,7 +136,11 @@ func (d *Director) placeInstances(ctx context.Context, p *plan, instances []*obs
 		}
 		return reservations(planned), nil
 	})
-	return planned, err
+	if err != nil {
+		return nil, err
+	}
+	p.release = release
+	return planned, nil
 }
 
 // bindInstances pairs planned instances with what there is of them.
@@ -195,7 +194,7 @@ func (g *groupPlan) bindInstance(goal goal, i manifest.Instance, o *observed) (*
 	}
 	one := &instancePlan{planned: i, is: *o, row: row, want: goal.want(row), skipDrain: goal.skipDrain.of(g.Name),
 		wasComplete: row.UpdateCompleted}
-	one.want.disk = g.disk
+	one.want.group, one.want.disk = g.Name, g.disk
 	one.want.spec = spec{Machine: machine, Packages: g.packages, Update: g.Update}
 	for _, j := range g.jobs {
 		one.want.spec.Jobs = append(one.want.spec.Jobs, jobRef{Name: j.Name, Version: j.spec.Version})

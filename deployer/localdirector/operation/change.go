@@ -50,6 +50,7 @@ func (o observed) hasVM() bool { return o.row.VM != nil && !o.vmGone }
 
 // wanted is what a task wants of an instance.
 type wanted struct {
+	group         string
 	spec          spec
 	disk          *diskSpec // nil for none
 	state         string    // started, stopped or detached
@@ -84,7 +85,7 @@ func changes(is observed, want wanted) []change {
 	add(changePackages, !samePackages(was.Packages, want.spec.Packages))
 	add(changePersistentDisk, diskDiffers(is.disk, want.disk))
 	add(changeConfiguration, was.Templates.ConfigurationHash != want.spec.Templates.ConfigurationHash)
-	add(changeJob, !slices.Equal(was.Jobs, want.spec.Jobs))
+	add(changeJob, is.row.Group != want.group || !slices.Equal(was.Jobs, want.spec.Jobs))
 	add(changeState, stateDiffers(is, want.state))
 	return out
 }

@@ -9,23 +9,25 @@ import (
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
 )
 
-func TestChanges(t *testing.T) {
-	base := func() (observed, wanted) {
-		s := spec{
-			Machine: machineSpec{
-				Stemcell: db.NameVersion{Name: "s", Version: "1"}, VMType: "small", Properties: manifest.CloudProperties{MemoryMiB: 1},
-				Networks: []networkSpec{{Name: "n", IP: netip.MustParseAddr("10.0.0.2"), Default: []string{"dns"}}},
-			},
-			Jobs: []jobRef{{"web", "1"}}, Packages: []packageRef{{Name: "p", Version: "1", Key: "k", Digest: "d"}},
-			Templates: templatesRef{ConfigurationHash: "h", Digest: "t"},
-		}
-		same := s
-		disk := &diskSpec{SizeMiB: 10}
-		return observed{
-			row:  db.Instance{State: db.StateStarted, UpdateCompleted: true, VM: &db.VM{CID: "vm"}},
-			spec: &same, disk: db.Disk{CID: "disk", SizeMiB: 10, Active: true}, jobState: "running",
-		}, wanted{spec: s, disk: disk, state: db.StateStarted}
+// unchanged is an instance that is as it is wanted.
+func unchanged() (observed, wanted) {
+	s := spec{
+		Machine: machineSpec{
+			Stemcell: db.NameVersion{Name: "s", Version: "1"}, VMType: "small", Properties: manifest.CloudProperties{MemoryMiB: 1},
+			Networks: []networkSpec{{Name: "n", IP: netip.MustParseAddr("10.0.0.2"), Default: []string{"dns"}}},
+		},
+		Jobs: []jobRef{{"web", "1"}}, Packages: []packageRef{{Name: "p", Version: "1", Key: "k", Digest: "d"}},
+		Templates: templatesRef{ConfigurationHash: "h", Digest: "t"},
 	}
+	same := s
+	disk := &diskSpec{SizeMiB: 10}
+	return observed{
+		row:  db.Instance{Group: "web", State: db.StateStarted, UpdateCompleted: true, VM: &db.VM{CID: "vm"}},
+		spec: &same, disk: db.Disk{CID: "disk", SizeMiB: 10, Active: true}, jobState: "running",
+	}, wanted{group: "web", spec: s, disk: disk, state: db.StateStarted}
+}
+
+func TestChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		alter func(*observed, *wanted)
 		want  []change
@@ -38,6 +40,7 @@ func TestChanges(t *testing.T) {
 		"watch times":           {func(_ *observed, w *wanted) { w.spec.Update.Serial = true }, nil, false},
 		"configuration":         {func(_ *observed, w *wanted) { w.spec.Templates.ConfigurationHash = "x" }, []change{changeConfiguration}, false},
 		"job":                   {func(_ *observed, w *wanted) { w.spec.Jobs = []jobRef{{"web", "2"}} }, []change{changeJob}, false},
+		"another group":         {func(_ *observed, w *wanted) { w.group = "app" }, []change{changeJob}, false},
 		"package":               {func(_ *observed, w *wanted) { w.spec.Packages = []packageRef{{Name: "p", Version: "1", Key: "other"}} }, []change{changePackages}, false},
 		"memory":                {func(_ *observed, w *wanted) { w.spec.Machine.Properties.MemoryMiB = 2 }, []change{changeCloudProperties}, true},
 		"stemcell":              {func(_ *observed, w *wanted) { w.spec.Machine.Stemcell.Version = "2" }, []change{changeStemcell}, true},
@@ -72,7 +75,7 @@ func TestChanges(t *testing.T) {
 			[]change{changeDirty, changePackages, changePersistentDisk, changeConfiguration, changeJob, changeState}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			is, want := base()
+			is, want := unchanged()
 			c.alter(&is, &want)
 			got := changes(is, want)
 			if !reflect.DeepEqual(got, c.want) || needsNewVM(got) != c.newVM {

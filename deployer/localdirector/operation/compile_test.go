@@ -116,3 +116,30 @@ func TestCompilationThatFails(t *testing.T) {
 		t.Errorf("events:\n%s", text)
 	}
 }
+
+func TestKeyedMutex(t *testing.T) {
+	var k keyedMutex
+	ctx, cancel := context.WithCancel(context.Background())
+	unlock, err := k.lock(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := k.lock(ctx, "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	cancel()
+	if _, err := k.lock(ctx, "a"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the context's end", err)
+	}
+	unlock()
+	again, err := k.lock(context.Background(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if len(k.keys) != 0 {
+		t.Errorf("%d keys are kept", len(k.keys))
+	}
+}

@@ -42,7 +42,11 @@ type compiler struct {
 
 // compile compiles one package unless another task just did.
 func (p *compilers) compile(ctx context.Context, r *requirement) error {
-	defer p.d.compiling.lock(r.key)()
+	unlock, err := p.d.compiling.lock(ctx, r.key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if _, ok, err := p.d.compiled.Get(ctx, r.key); ok || err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/db"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
@@ -29,12 +30,33 @@ func (d *Director) Deploy(ctx context.Context, run *task.Run, r DeployRequest) (
 				return "", err
 			}
 		}
+		// A delete that held the lock before took the row with it.
+		created, err := d.db.EnsureDeployment(ctx, g.deployment, g.cloudIDs)
+		if err != nil {
+			return "", err
+		}
+		if err := d.warnOfWhatIsIgnored(ctx, run); err != nil {
+			return "", err
+		}
 		action := "update"
-		if r.New {
+		if r.New || created {
 			action = "create"
 		}
 		return "/deployments/" + g.deployment, d.auditedConverge(ctx, run, action, g, string(r.Manifest))
 	})
+}
+
+// warnOfWhatIsIgnored says so when there are runtime configs: they are kept,
+// but the local director does not apply them.
+func (d *Director) warnOfWhatIsIgnored(ctx context.Context, run *task.Run) error {
+	configs, err := d.db.Configs(ctx, db.ConfigFilter{Type: "runtime", Latest: true})
+	if err != nil {
+		return err
+	}
+	for _, c := range configs {
+		run.Warn(fmt.Sprintf("The runtime config '%s' is ignored: the local director applies the addons of manifests only.", c.Name))
+	}
+	return nil
 }
 
 // auditedConverge converges between two entries in the trail.
@@ -231,6 +253,10 @@ func (d *Director) updateGroup(ctx context.Context, run *task.Run, g *groupPlan)
 		return nil
 	}
 	g.changed = true
+	if g.Update.VMStrategy != "delete-create" && slices.ContainsFunc(instances, func(i *instancePlan) bool { return needsNewVM(i.changes) }) {
+		run.Warn(fmt.Sprintf("Instance group '%s' asks for the vm_strategy '%s': the local director deletes a VM before it creates the next.",
+			g.Name, g.Update.VMStrategy))
+	}
 	stage := run.Stage("Updating instance", len(instances), g.Name)
 	az := func(i *instancePlan) string { return i.row.AZ }
 	for _, w := range waves(instances, az, g.Update) {

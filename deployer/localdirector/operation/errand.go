@@ -28,12 +28,12 @@ func (d *Director) RunErrand(ctx context.Context, run *task.Run, r ErrandRequest
 		if err != nil {
 			return "", err
 		}
+		defer func() { p.release() }()
 		e := &errandRun{d: d, run: run, r: r, plan: p, chosen: chosen}
 		err = run.Stage("Preparing deployment", 1).Do("Preparing deployment", func(*task.Step) error { return e.prepare(ctx, g) })
 		if err != nil {
 			return "", err
 		}
-		defer p.release()
 		return e.perform(ctx)
 	})
 }

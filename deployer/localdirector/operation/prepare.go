@@ -24,10 +24,11 @@ func (d *Director) prepare(ctx context.Context, run *task.Run, g goal) (*plan, e
 		return nil, err
 	}
 	stage := run.Stage("Preparing deployment", 1)
-	if err := stage.Do("Preparing deployment", func(*task.Step) error { return d.bind(ctx, g, p) }); err != nil {
-		return nil, err
+	err = stage.Do("Preparing deployment", func(*task.Step) error { return d.bind(ctx, g, p) })
+	if err == nil {
+		err = stage.Do("Rendering templates", func(*task.Step) error { return d.renderGroups(ctx, p, nil) })
 	}
-	if err := stage.Do("Rendering templates", func(*task.Step) error { return d.renderGroups(ctx, p, nil) }); err != nil {
+	if err != nil {
 		p.release()
 		return nil, err
 	}

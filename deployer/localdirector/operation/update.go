@@ -26,6 +26,9 @@ type instanceUpdate struct {
 func (d *Director) updateInstance(ctx context.Context, run *task.Run, p *instancePlan, canary bool, step *task.Step) error {
 	u := &instanceUpdate{d: d, run: run, p: p, step: &progress{step: step}, canary: canary,
 		recreate: needsNewVM(p.changes) && p.row.VM != nil && !p.fresh}
+	if p.row.VM != nil && !d.cloud.Alive(p.row.VM.CID) { // it died since the agents were asked
+		u.recreate, p.is.jobState = true, agentUnresponsive
+	}
 	run.Log().Info("updating instance", "instance", p.row.Name(), "changes", p.changes, "recreate", u.recreate)
 	return audited(ctx, run, u.event(), func(*db.Event) error {
 		return agentFault(ctx, p.row, u.perform(ctx))
