@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,9 +60,29 @@ func Start(t *testing.T, flags ...string) *Stack {
 		"--release", command(t, root, artifactLimit, "boshrelease/build.sh"),
 		"--compiled-packages", filepath.Join(cache(t), "compiled"),
 	}, flags...)
+	s.hireJanitor(work)
 	t.Cleanup(s.down)
 	s.Up()
 	return s
+}
+
+// hireJanitor starts a process that removes the stack when this one is killed
+// and cannot do it itself.
+func (s *Stack) hireJanitor(work string) {
+	s.t.Helper()
+	janitor := exec.Command("bash", "-c", `tail --pid="$1" -f /dev/null; "$2" down --state "$3"; rm -rf "$4"`, "janitor",
+		fmt.Sprint(os.Getpid()), s.Binary, string(s.Folder), work)
+	janitor.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is not for it
+	if err := janitor.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		// The whole group: bash and what it waits for.
+		if err := syscall.Kill(-janitor.Process.Pid, syscall.SIGKILL); err != nil {
+			s.t.Errorf("dismiss the janitor: %v", err)
+		}
+		_ = janitor.Wait() // killed: that is its end
+	})
 }
 
 // Up starts the stack again after its supervisor ended.
