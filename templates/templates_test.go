@@ -32,6 +32,21 @@ func plan(vmType, diskType string, memory int, more map[string]any) map[string]a
 	return attributes
 }
 
+var (
+	singleSecrets = secret.Values{"server_private_key": secret.New(privateKey)}
+	keeperSecrets = secret.Values{"server_private_key": secret.New(privateKey), "replication_private_key": secret.New(privateKey),
+		"keeper_token": secret.New("a-keeper-token"), "consul_token": secret.New("a-consul-token")}
+)
+
+var consulSecrets = secret.Values{"consul_private_key": secret.New(privateKey), "gossip_key": secret.New("Z29zc2lw"),
+	"management_token": secret.New("11111111-2222-4333-8444-555555555555"), "server_token": secret.New("66666666-7777-4888-8999-aaaaaaaaaaaa")}
+
+// cluster is a plan of nodes under the keeper.
+func cluster(instances int, mode string) map[string]any {
+	return plan("small", "small", 512, map[string]any{"instances": instances, "replication_mode": mode,
+		"replication_certificate": certificate, "consul_servers": []any{"10.244.0.5", "10.244.0.6", "10.244.0.7"}, "consul_ca": certificate})
+}
+
 func TestGolden(t *testing.T) {
 	library, err := template.Open(slog.New(slog.DiscardHandler), templates.Shipped())
 	if err != nil {
@@ -40,15 +55,21 @@ func TestGolden(t *testing.T) {
 	for name, c := range map[string]struct {
 		template   string
 		attributes map[string]any
+		secrets    secret.Values
 	}{
-		"postgresql-single-small": {"postgresql-single", plan("small", "small", 512, nil)},
+		"consul-one": {"consul", map[string]any{"consul_ca": certificate, "consul_certificate": certificate}, consulSecrets},
+		"consul-three": {"consul", map[string]any{"consul_ca": certificate, "consul_certificate": certificate, "instances": 3,
+			"domain": "db.example", "vm_type": "large", "memory_mb": 512}, consulSecrets},
+		"postgresql-single-small": {"postgresql-single", plan("small", "small", 512, nil), singleSecrets},
 		"postgresql-single-large": {"postgresql-single", plan("large", "large", 1024, map[string]any{
 			"idle_in_transaction_timeout_seconds": float64(60), "azs": []any{"z2"}, "network": "tenants",
-			"stemcell_os": "ubuntu-jammy", "stemcell_version": "1.2000", "release_version": "3"})},
+			"stemcell_os": "ubuntu-jammy", "stemcell_version": "1.2000", "release_version": "3"}), singleSecrets},
+		"postgresql-cluster-one":   {"postgresql-cluster", cluster(1, "async"), keeperSecrets},
+		"postgresql-cluster-three": {"postgresql-cluster", cluster(3, "quorum"), keeperSecrets},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := library.Render(deployer.DeployRequest{Name: "golden", Template: c.template, Attributes: c.attributes,
-				SecretAttributes: secret.Values{"server_private_key": secret.New(privateKey)},
+				SecretAttributes: c.secrets,
 				Tags:             map[string]string{"instance": "8a1f3c52-0b6e-4b8e-9d35-1f0a5d2c7e11"}}, "default")
 			if err != nil {
 				t.Fatal(err)
