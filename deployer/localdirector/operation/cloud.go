@@ -25,8 +25,8 @@ type machines interface {
 	// Alive tells whether the VM runs; a VM that does not exist does not.
 	Alive(cid string) bool
 	CIDs() []string
-	// Agent reaches the agent of a VM, dead or alive.
-	Agent(cid string) (agentClient, error)
+	// Agent reaches the agent of a VM; gone is closed when the VM has died.
+	Agent(cid string) (client agentClient, gone <-chan struct{}, err error)
 }
 
 type diskStore interface {
@@ -117,20 +117,20 @@ func (h *hostCloud) CIDs() []string {
 }
 
 // Agent returns the client of a VM's agent.
-func (h *hostCloud) Agent(cid string) (agentClient, error) {
+func (h *hostCloud) Agent(cid string) (agentClient, <-chan struct{}, error) {
+	v, ok := h.VM(cid)
+	if !ok {
+		return nil, nil, vm.ErrNotFound
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if client := h.clients[cid]; client != nil {
-		return client, nil
-	}
-	v, ok := h.VM(cid)
-	if !ok {
-		return nil, vm.ErrNotFound
+		return client, v.Done(), nil
 	}
 	client, err := agent.New(v.Agent(), agent.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	h.clients[cid] = client
-	return client, nil
+	return client, v.Done(), nil
 }

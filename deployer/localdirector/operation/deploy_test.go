@@ -328,6 +328,25 @@ func TestDeployCancelledInADrain(t *testing.T) {
 	r.consistent()
 }
 
+// TestVMDiesInAnUpdate: the deploy does not wait for an agent that cannot answer.
+func TestVMDiesInAnUpdate(t *testing.T) {
+	r := newRig(t)
+	r.mustDeploy("instances: 2", "instances: 1")
+	r.world.script = func(ctx context.Context, v *fakeVM, name string, _ map[string]string) error {
+		if name != "pre-start" {
+			return nil
+		}
+		r.world.kill(v.spec.CID)
+		<-ctx.Done()
+		return fmt.Errorf("run_script: %w", context.Cause(ctx))
+	}
+	row := r.rows()[0]
+	r.failed(r.deploy("instances: 2", "instances: 1", "hi", "hello"), 450002, "Timed out sending 'run_script' to instance: '"+row.Name())
+	r.world.script = nil
+	r.mustDeploy("instances: 2", "instances: 1", "hi", "hello")
+	r.consistent()
+}
+
 func TestTwoDeploysOfOneDeployment(t *testing.T) {
 	r := newRig(t)
 	r.mustDeploy()

@@ -38,6 +38,7 @@ type fakeVM struct {
 	w          *world
 	spec       vm.VMSpec
 	alive      bool
+	gone       chan struct{}
 	responsive bool
 	agent      fakeAgent
 }
@@ -121,7 +122,7 @@ func (w *world) CreateVM(_ context.Context, s vm.VMSpec) error {
 			}
 			disk.on = s.CID
 		}
-		v := &fakeVM{w: w, spec: s, alive: true, responsive: true}
+		v := &fakeVM{w: w, spec: s, alive: true, gone: make(chan struct{}), responsive: true}
 		v.agent.init(v)
 		w.vms[s.CID] = v
 		return nil
@@ -135,8 +136,9 @@ func (w *world) DeleteVM(_ context.Context, cid string) error {
 				disk.on = ""
 			}
 		}
-		if v := w.vms[cid]; v != nil {
+		if v := w.vms[cid]; v != nil && v.alive {
 			v.alive = false
+			close(v.gone)
 		}
 		delete(w.vms, cid)
 		return nil
@@ -156,14 +158,14 @@ func (w *world) CIDs() []string {
 	return slices.Sorted(maps.Keys(w.vms))
 }
 
-func (w *world) Agent(cid string) (agentClient, error) {
+func (w *world) Agent(cid string) (agentClient, <-chan struct{}, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := w.vms[cid]
 	if v == nil {
-		return nil, vm.ErrNotFound
+		return nil, nil, vm.ErrNotFound
 	}
-	return &v.agent, nil
+	return &v.agent, v.gone, nil
 }
 
 func (w *world) EnsureSubnet(_ context.Context, gateway netip.Prefix) error {
@@ -229,8 +231,10 @@ func (w *world) DetachDisk(_ context.Context, vmCID, diskCID string) error {
 func (w *world) kill(cid string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.vms[cid].alive = false
-	w.vms[cid].responsive = false
+	if w.vms[cid].alive {
+		close(w.vms[cid].gone)
+	}
+	w.vms[cid].alive, w.vms[cid].responsive = false, false
 	for _, disk := range w.disks {
 		if disk.on == cid {
 			w.vms[cid].agent.mounted = nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -135,14 +136,11 @@ func (d *Director) addVM(ctx context.Context, row db.Instance, info *instanceInf
 
 // vitals asks an agent for all it knows, with little patience.
 func (d *Director) vitals(ctx context.Context, row db.Instance) (agent.State, error) {
-	if !d.cloud.Alive(row.VM.CID) {
-		return agent.State{}, &agent.TimeoutError{Method: "get_state", Cause: fmt.Errorf("VM %s is gone", row.VM.CID)}
-	}
 	ctx, stop := context.WithTimeout(ctx, vitalsTimeout)
 	defer stop()
-	client, err := d.cloud.Agent(row.VM.CID)
+	client, err := d.agentOfVM(row.VM.CID, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return agent.State{}, fmt.Errorf("reach the agent of %s: %w", row.Name(), err)
+		return agent.State{}, err
 	}
 	return client.StateFull(ctx)
 }

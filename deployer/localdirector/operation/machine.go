@@ -41,19 +41,18 @@ func (d *Director) launch(ctx context.Context, run *task.Run, cid, agentID strin
 	if err != nil {
 		return nil, fmt.Errorf("create VM %s: %w", cid, err)
 	}
-	client, err := d.awaitAgent(ctx, cid, agentID)
+	client, err := d.awaitAgent(ctx, run, cid, agentID)
 	if err != nil {
 		return nil, errors.Join(err, d.cloud.DeleteVM(context.WithoutCancel(ctx), cid))
 	}
-	client = traced{client, run.Log().With("vm", cid)}
 	run.CPILog().Info("created VM", "cid", cid, "stemcell", m.Stemcell, "ips", m.ips(), "disks", disks, "took", d.now().Sub(begin))
 	return client, nil
 }
 
-func (d *Director) awaitAgent(ctx context.Context, cid, agentID string) (agentClient, error) {
-	client, err := d.cloud.Agent(cid)
+func (d *Director) awaitAgent(ctx context.Context, run *task.Run, cid, agentID string) (agentClient, error) {
+	client, err := d.agentOfVM(cid, run.Log().With("vm", cid))
 	if err != nil {
-		return nil, fmt.Errorf("reach the agent of VM %s: %w", cid, err)
+		return nil, err
 	}
 	patience, stop := context.WithTimeout(ctx, agentReadyTimeout)
 	defer stop()

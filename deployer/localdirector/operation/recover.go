@@ -90,9 +90,9 @@ func (d *Director) recoverDisk(ctx context.Context, row db.Instance, disk db.Dis
 	ctx, stop := context.WithTimeout(ctx, recoverAgentTimeout)
 	defer stop()
 	if row.VM != nil && d.cloud.Alive(row.VM.CID) {
-		client, err := d.cloud.Agent(row.VM.CID)
+		client, err := d.agentOfVM(row.VM.CID, d.log)
 		if err != nil {
-			return fmt.Errorf("reach the agent of %s: %w", row.Name(), err)
+			return err
 		}
 		return d.discardDisk(ctx, row, client, disk.CID)
 	}
