@@ -43,6 +43,7 @@ func addClientCommands(root *cobra.Command) {
 		c := &client{}
 		cmd := build(c)
 		cmd.GroupID = groupClient
+		cmd.Args = withUsage(cmd.Args)
 		cmd.Flags().StringVar(&c.url, "broker", os.Getenv(envBrokerURL), "the broker's URL (default: $"+envBrokerURL+", or the stack on this machine); its password comes from $"+envBrokerPassword)
 		cmd.Flags().StringVar(&c.username, "username", os.Getenv(envBrokerUsername), "the broker's user (default: $"+envBrokerUsername+")")
 		cmd.Flags().StringVar(&c.state, "state", defaultState(), "the local stack's folder")
@@ -137,8 +138,14 @@ func parameters(flag string) (json.RawMessage, error) {
 			return nil, fmt.Errorf("-c: %w", err)
 		}
 	}
-	if err := json.Unmarshal(content, &map[string]any{}); err != nil {
-		return nil, fmt.Errorf("-c: not a JSON object: %w", err)
+	object := map[string]any{}
+	var wrongType *json.UnmarshalTypeError
+	err := json.Unmarshal(content, &object)
+	switch {
+	case errors.As(err, &wrongType) || err == nil && object == nil:
+		return nil, errors.New(`-c: must be a JSON object such as {"name": "value"}`)
+	case err != nil:
+		return nil, fmt.Errorf("-c: not JSON: %w", err)
 	}
 	return content, nil
 }

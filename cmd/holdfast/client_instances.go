@@ -110,6 +110,9 @@ func (c *client) follow(ctx context.Context, entry osbclient.Entry, started osbc
 		var err error
 		last, err = c.broker.Wait(ctx, entry.ID, entry.ServiceID, entry.PlanID, started.Operation, progress.report)
 		progress.end()
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w; the %s of %s goes on: `holdfast list` shows it", ctx.Err(), what, entry.Name)
+		}
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,17 +29,24 @@ func newDemoCommand() *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("make the demo's folder: %w", err)
 		}
-		defer os.RemoveAll(base)
+		folder, kept := stack.Folder(filepath.Join(base, "stack")), filepath.Join(base, "log")
+		defer func() { removeUnlessWanted(base, string(folder), kept) }()
 		log, err := os.Create(filepath.Join(base, "supervisor.log"))
 		if err != nil {
 			return fmt.Errorf("make the demo's log: %w", err)
 		}
 		defer log.Close()
-		config := flags.config(stack.Folder(filepath.Join(base, "stack")))
+		config := flags.config(folder)
 		begin := time.Now()
-		timings, err := demo.Run(cmd.Context(), demo.Config{Stack: config, Out: cmd.OutOrStdout(), Log: logging.New(log, "demo", 0)})
+		timings, err := demo.Run(cmd.Context(), demo.Config{Stack: config, KeptLogs: kept, Out: cmd.OutOrStdout(), Log: logging.New(log, "demo", 0)})
+		if err != nil && cmd.Context().Err() == nil {
+			err = fmt.Errorf("the demo failed: %w", err)
+		}
+		if _, missing := os.Stat(string(folder)); missing == nil {
+			err = errors.Join(err, fmt.Errorf("not all of the demo could be removed: `holdfast down --state %s` goes on", folder))
+		}
 		if err != nil {
-			return fmt.Errorf("the demo failed: %w", err)
+			return err
 		}
 		if asJSON {
 			return newPrinter(cmd.OutOrStdout(), true).object(map[string]any{"steps": timings, "seconds": time.Since(begin).Seconds()})
@@ -51,4 +59,15 @@ func newDemoCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// removeUnlessWanted removes the demo's folder, unless something in it is
+// still of use: a stack that could not be removed, or logs of a failure.
+func removeUnlessWanted(base string, wanted ...string) {
+	for _, path := range wanted {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+	}
+	os.RemoveAll(base)
 }

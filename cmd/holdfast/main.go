@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,16 +28,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	if err := root.ExecuteContext(ctx); err != nil {
-		var status exitStatus
-		if errors.As(err, &status) {
-			return int(status)
-		}
-		fmt.Fprintln(stderr, "holdfast:", err)
-		return 1
+	err := root.ExecuteContext(ctx)
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	case ctx.Err() != nil:
+		// "context canceled" is no word for people.
+		fmt.Fprintln(stderr, "holdfast:", strings.ReplaceAll(err.Error(), context.Canceled.Error(), "interrupted"))
+		return interrupted
 	}
-	return 0
+	fmt.Fprintln(stderr, "holdfast:", err)
+	return 1
 }
+
+// interrupted is the exit status after Ctrl-C, as shells have it.
+const interrupted = 130
 
 // exitStatus ends the process with a status and without a further word.
 type exitStatus int
@@ -60,6 +69,16 @@ func newRootCommand() *cobra.Command {
 	addClientCommands(root)
 	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand(), newDirectorCommand())
 	return root
+}
+
+// withUsage makes a wrong number of arguments answer with what is wanted.
+func withUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if check(cmd, args) != nil {
+			return fmt.Errorf("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 const (

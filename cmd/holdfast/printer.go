@@ -64,8 +64,12 @@ type progress struct {
 
 	mu   sync.Mutex
 	text string
+	said time.Time
 	rank float64 // 0..1, never falls
 }
+
+// longestSilence is how long a line of progress is not repeated.
+const longestSilence = 5 * time.Second
 
 var (
 	countPattern   = regexp.MustCompile(`\(?(\d+)/(\d+)\)?$`)
@@ -97,10 +101,10 @@ func (pr *progress) report(last osbclient.LastOperation) {
 		rank = percent / 100
 	}
 	pr.rank = min(max(rank, pr.rank), 1)
-	if text == pr.text || text == "" {
+	if text == "" || text == pr.text && time.Since(pr.said) < longestSilence {
 		return
 	}
-	pr.text = text
+	pr.text, pr.said = text, time.Now()
 	if !pr.p.tty && !pr.p.json {
 		fmt.Fprintf(pr.p.w, "    %6s  %3.0f %%  %s\n", seconds(time.Since(pr.started)), pr.rank*100, pr.text)
 	}

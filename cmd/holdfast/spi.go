@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -34,7 +35,15 @@ func (c *postgresqlConfig) Validate() error {
 }
 
 func newSPICommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "spi", GroupID: groupPart, Short: "Serve a data service to the broker"}
+	cmd := &cobra.Command{
+		Use: "spi", GroupID: groupPart, Short: "Serve a data service to the broker",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("no data service is called %q: `holdfast spi --help` lists them", args[0])
+			}
+			return cmd.Help()
+		},
+	}
 	cmd.AddCommand(partCommand("postgresql", "Serve dedicated PostgreSQL", "spi", defaultPostgreSQLConfig, buildPostgreSQL))
 	return cmd
 }

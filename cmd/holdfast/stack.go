@@ -54,10 +54,14 @@ func newUpCommand() *cobra.Command {
 	cmd.Flags().StringVar(&state, "state", defaultState(), "folder for all of the stack's state")
 	cmd.Flags().BoolVar(&detach, "detach", false, "return when the stack is up and leave it running")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if detach {
-			return upDetached(cmd, stack.Folder(state))
+		config := flags.config(stack.Folder(state))
+		if !detach {
+			return upForeground(cmd, config)
 		}
-		return upForeground(cmd, flags.config(stack.Folder(state)))
+		if err := config.Check(); err != nil {
+			return err
+		}
+		return upDetached(cmd, config.Folder)
 	}
 	return cmd
 }
@@ -143,9 +147,21 @@ func upDetached(cmd *cobra.Command, folder stack.Folder) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
-	return showUntilReady(cmd.Context(), cmd.OutOrStdout(), io.NewSectionReader(log, start, 1<<40), ended)
+	err = showUntilReady(cmd.Context(), cmd.OutOrStdout(), io.NewSectionReader(log, start, 1<<40), ended)
+	if cmd.Context().Err() != nil {
+		// Ctrl-C does not reach a process in another session.
+		if child.Process.Signal(syscall.SIGTERM) == nil {
+			<-ended
+		}
+	}
+	return err
 }
 
+// failurePrefix begins the line in which a command says why it failed.
+const failurePrefix = "holdfast: "
+
+// showUntilReady copies the supervisor's words to out, without its log's
+// lines, until it is ready or ended.
 func showUntilReady(ctx context.Context, out io.Writer, log io.Reader, ended <-chan error) error {
 	lines := bufio.NewReader(log)
 	var partial string
@@ -157,7 +173,11 @@ func showUntilReady(ctx context.Context, out io.Writer, log io.Reader, ended <-c
 		if err == nil {
 			line := strings.TrimSuffix(partial, "\n")
 			partial = ""
-			fmt.Fprintln(out, line)
+			if reason, failed := strings.CutPrefix(line, failurePrefix); failed {
+				exit, over = errors.New(reason), true
+			} else if !strings.HasPrefix(line, "{") {
+				fmt.Fprintln(out, line)
+			}
 			if line == readyLine {
 				return nil
 			}
@@ -167,13 +187,13 @@ func showUntilReady(ctx context.Context, out io.Writer, log io.Reader, ended <-c
 			return fmt.Errorf("read the supervisor's log: %w", err)
 		}
 		if over {
-			return fmt.Errorf("the stack did not start: %w", exit)
+			return exit
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case exit = <-ended:
-			over = true // read what is left of its words first
+			exit, over = fmt.Errorf("the supervisor ended without a word: %w", exit), true // read what is left of its words first
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -221,14 +241,18 @@ func newStatusCommand() *cobra.Command {
 		for _, p := range status.Parts {
 			row := []string{p.Name, "down", "", "", "", fmt.Sprint(p.Restarts)}
 			if p.Up {
-				row = []string{p.Name, "up", fmt.Sprint(p.PID), p.For.Round(time.Second).String(), fmt.Sprintf("%d MiB", p.MemoryMiB), fmt.Sprint(p.Restarts)}
+				row = []string{p.Name, "up", fmt.Sprint(p.PID), (time.Duration(p.Seconds) * time.Second).String(), fmt.Sprintf("%d MiB", p.MemoryMiB), fmt.Sprint(p.Restarts)}
 			}
 			rows = append(rows, row)
 		}
 		if err := out.table([]string{"PART", "STATE", "PID", "FOR", "MEMORY", "RESTARTS"}, rows); err != nil {
 			return err
 		}
-		out.line("\nbroker       %s\ndirector     %s\nnetwork      %s on %s\nlimits       %s\ndeployments  %d", status.BrokerURL, status.DirectorURL, status.Network.Subnet, status.Network.Bridge, status.Network.Limits, len(status.Deployments))
+		deployments := "not known while the director is down"
+		if status.Deployments != nil {
+			deployments = fmt.Sprint(len(status.Deployments))
+		}
+		out.line("\nbroker       %s\ndirector     %s\nnetwork      %s on %s\nlimits       %s\ndeployments  %s", status.BrokerURL, status.DirectorURL, status.Network.Subnet, status.Network.Bridge, status.Network.Limits, deployments)
 		if status.Problem != "" {
 			return errors.New(status.Problem)
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
@@ -16,8 +18,11 @@ import (
 // Config of a demo.
 type Config struct {
 	Stack stack.Config // Folder must not exist; Report is the demo's own
-	Out   io.Writer
-	Log   *slog.Logger
+	// KeptLogs is a folder that a demo which fails makes for the parts' logs:
+	// the cause of what a user is told is there.
+	KeptLogs string
+	Out      io.Writer
+	Log      *slog.Logger
 }
 
 // Timing is how long one step took.
@@ -53,6 +58,9 @@ type demo struct {
 func Run(ctx context.Context, config Config) (timings []Timing, err error) {
 	d := &demo{config: config, begin: time.Now(), instance: osbclient.NewID(), binding: osbclient.NewID()}
 	defer func() {
+		if err != nil && ctx.Err() == nil {
+			err = d.keepLogs(err)
+		}
 		// The context may be what ended the demo: clean up all the same.
 		if cleanErr := d.cleanUp(context.WithoutCancel(ctx)); cleanErr != nil {
 			err = errors.Join(err, cleanErr)
@@ -154,15 +162,18 @@ func (d *demo) deprovision(ctx context.Context) error {
 	return d.follow(ctx, started)
 }
 
-// follow prints each new word of an operation's progress until it ends.
+// longestSilence is how long the same word of progress is not repeated.
+const longestSilence = 2 * time.Second
+
+// follow prints an operation's progress until it ends.
 func (d *demo) follow(ctx context.Context, started osbclient.Started) error {
 	if !started.Async {
 		return nil
 	}
-	begin, said := time.Now(), ""
+	begin, said, saidAt := time.Now(), "", time.Time{}
 	last, err := d.broker.Wait(ctx, d.instance, d.service.ID, d.plan.ID, started.Operation, func(last osbclient.LastOperation) {
-		if last.Description != said {
-			said = last.Description
+		if last.Description != said || time.Since(saidAt) > longestSilence {
+			said, saidAt = last.Description, time.Now()
 			d.say("%5.1f s  %s", time.Since(begin).Seconds(), said)
 		}
 	})
@@ -221,6 +232,18 @@ func (d *demo) lookAround(ctx context.Context) error {
 	}
 	d.say("the stack is removed: no process, mount, loop device, link, route or file of it is left")
 	return nil
+}
+
+// keepLogs saves the logs from the clean-up and tells where they are.
+func (d *demo) keepLogs(cause error) error {
+	logs := d.config.Stack.Folder.LogDir()
+	if _, err := os.Stat(logs); errors.Is(err, fs.ErrNotExist) {
+		return cause // it failed before any part ran
+	}
+	if err := os.CopyFS(d.config.KeptLogs, os.DirFS(logs)); err != nil {
+		return errors.Join(cause, fmt.Errorf("keep the logs: %w", err))
+	}
+	return fmt.Errorf("%w (logs: %s)", cause, d.config.KeptLogs)
 }
 
 func (d *demo) cleanUp(ctx context.Context) error {

@@ -20,8 +20,16 @@ func With(ctx context.Context, attrs ...slog.Attr) context.Context {
 
 // New makes a part's logger.
 func New(w io.Writer, part string, level slog.Level) *slog.Logger {
-	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
+	handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: withUnit})
 	return slog.New(contextHandler{handler}).With("part", part)
+}
+
+// withUnit writes durations as "1.5s": slog's JSON has bare nanoseconds.
+func withUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 type contextHandler struct{ slog.Handler }

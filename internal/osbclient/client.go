@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -205,7 +206,11 @@ func (b *Broker) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("reach the broker: %w", err)
+		var long *url.Error // it repeats the whole URL
+		if errors.As(err, &long) {
+			err = long.Err
+		}
+		return nil, fmt.Errorf("reach the broker %s: %w", b.URL, err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))

@@ -158,6 +158,9 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 		if upload.path == "" {
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return err // an upload itself cannot be interrupted
+		}
 		begin := time.Now()
 		uploaded, err := upload.do(upload.path)
 		if err != nil {

@@ -29,6 +29,9 @@ func (f Folder) DirectorDir() string { return f.path("director") }
 // DirectorCA is the certificate authority of the local director's API.
 func (f Folder) DirectorCA() string { return f.path("director", "tls", "ca.pem") }
 
+// LogDir holds the parts' logs.
+func (f Folder) LogDir() string { return f.path("log") }
+
 // LogFile is where a part's log goes.
 func (f Folder) LogFile(part string) string { return f.path("log", part+".log") }
 

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -53,8 +55,8 @@ func Up(ctx context.Context, config Config) (_ *Stack, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the holdfast binary: %w", err)
 	}
-	if os.Geteuid() != 0 {
-		return nil, errors.New("the stack makes namespaces, mounts and network links: run it as root")
+	if err := config.Check(); err != nil {
+		return nil, err // before anything is made
 	}
 	folder, err := filepath.Abs(string(config.Folder))
 	if err != nil {
@@ -127,6 +129,9 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	for _, p := range []part{s.deployerPart(), s.spiPart(), s.brokerPart()} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		s.config.Report("starting the %s", p.name)
 		if err := s.startPart(ctx, p); err != nil {
 			return err
@@ -162,7 +167,11 @@ func (s *Stack) startPart(ctx context.Context, p part) error {
 	}()
 	s.ends = append(s.ends, func() { end(); <-done })
 	if err := waitReady(ctx, p, startLimit, &deaths); err != nil {
-		return fmt.Errorf("%w; the end of its log:\n%s", err, lastLines(s.folder.LogFile(p.name), 3))
+		if ctx.Err() != nil {
+			return err
+		}
+		log := s.folder.LogFile(p.name)
+		return fmt.Errorf("%w; the last line of %s: %s", err, log, lastLine(log))
 	}
 	return nil
 }
@@ -203,8 +212,12 @@ func Down(ctx context.Context, folder Folder, report func(format string, args ..
 		return fmt.Errorf("find the holdfast binary: %w", err)
 	}
 	destroy := exec.CommandContext(ctx, binary, "director", "destroy", "--dir", folder.DirectorDir())
+	// Ctrl-C at a terminal must not end it half-way: ctx says when to stop.
+	destroy.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	destroy.Cancel = func() error { return destroy.Process.Signal(syscall.SIGTERM) }
+	destroy.WaitDelay = grace
 	if output, err := destroy.CombinedOutput(); err != nil {
-		return fmt.Errorf("remove the director's VMs: %w: %s", err, output)
+		return fmt.Errorf("remove the director's VMs: %w: %s", err, strings.TrimSpace(string(output)))
 	}
 	if err := os.RemoveAll(string(folder)); err != nil {
 		return fmt.Errorf("remove the state folder: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,24 +19,24 @@ type Status struct {
 	BrokerURL   string       `json:"broker_url,omitempty"`
 	DirectorURL string       `json:"director_url,omitempty"`
 	Network     Network      `json:"network,omitzero"`
-	Deployments []string     `json:"deployments"`
+	Deployments []string     `json:"deployments"` // null when the director was not there to say
 	// Problem says what of this could not be found out.
 	Problem string `json:"problem,omitempty"`
 }
 
 // PartStatus is one process.
 type PartStatus struct {
-	Name      string        `json:"name"`
-	Up        bool          `json:"up"`
-	PID       int           `json:"pid,omitempty"`
-	For       time.Duration `json:"for,omitempty"` // since its start, nanoseconds
-	Restarts  int           `json:"restarts"`
-	MemoryMiB int           `json:"memory_mib,omitempty"` // resident
+	Name      string  `json:"name"`
+	Up        bool    `json:"up"`
+	PID       int     `json:"pid,omitempty"`
+	Seconds   float64 `json:"seconds,omitempty"` // since its start
+	Restarts  int     `json:"restarts"`
+	MemoryMiB int     `json:"memory_mib,omitempty"` // resident
 }
 
 // ReadStatus looks at a stack from outside.
 func ReadStatus(ctx context.Context, folder Folder) (Status, error) {
-	status := Status{Folder: folder, Deployments: []string{}}
+	status := Status{Folder: folder}
 	var s settings
 	found, err := readJSON(folder.settingsFile(), &s)
 	if err != nil {
@@ -61,7 +62,10 @@ func ReadStatus(ctx context.Context, folder Folder) (Status, error) {
 	if status.Network, err = readNetwork(ctx, binary, folder); err != nil {
 		problems = append(problems, err)
 	}
-	if status.Running {
+	if !status.Running {
+		problems = append(problems, errors.New("no supervisor runs, so nothing restarts a part that dies: `holdfast up` starts it again"))
+	}
+	if slices.ContainsFunc(status.Parts, func(p PartStatus) bool { return p.Name == "director" && p.Up }) {
 		if status.Deployments, err = deploymentNames(folder, s); err != nil {
 			problems = append(problems, err)
 		}
@@ -78,7 +82,7 @@ func partStatus(folder Folder, name string) (PartStatus, error) {
 	if err != nil || !found || !process.Alive() {
 		return PartStatus{Name: name, Restarts: process.Restarts}, err
 	}
-	return PartStatus{Name: name, Up: true, PID: process.PID, For: time.Since(process.Since), Restarts: process.Restarts, MemoryMiB: residentMiB(process.PID)}, nil
+	return PartStatus{Name: name, Up: true, PID: process.PID, Seconds: time.Since(process.Since).Seconds(), Restarts: process.Restarts, MemoryMiB: residentMiB(process.PID)}, nil
 }
 
 // residentMiB reads VmRSS; 0 when the process ended meanwhile.
@@ -96,8 +100,8 @@ func residentMiB(pid int) int {
 	return 0
 }
 
-// lastLines returns the end of a log, for an error message.
-func lastLines(path string, n int) string {
+// lastLine returns the end of a log, for an error message.
+func lastLine(path string) string {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "(no log)"
@@ -106,5 +110,5 @@ func lastLines(path string, n int) string {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	return lines[len(lines)-1]
 }
