@@ -112,8 +112,8 @@ func newConsulServer(t *testing.T) (consulServer, nodeConfig) {
 		t.Fatal(err)
 	}
 	config := nodeConfig{
-		job: "consul-server", pkg: "consul", packageDir: compiledPackage(t, "consul"), storeDir: t.TempDir(), files: files,
-		certs: map[string]string{"ca.crt": ca.PEM},
+		job: "consul-server", jobs: map[string]map[string]string{"consul-server": files}, packages: map[string]string{"consul": compiledPackage(t, "consul")},
+		storeDir: t.TempDir(), certs: map[string]string{"ca.crt": ca.PEM},
 	}
 	return consulServer{startNode(t, config)}, config
 }

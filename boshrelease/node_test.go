@@ -29,12 +29,11 @@ type node struct {
 }
 
 type nodeConfig struct {
-	job        string            // postgresql when empty
-	pkg        string            // postgresql-15 when empty
-	packageDir string            // compiled; none when empty
-	storeDir   string            // the persistent disk; none when empty
-	files      map[string]string // relative to /var/vcap/jobs/<job>
-	certs      map[string]string // relative to /certs
+	job      string                       // whose scripts are meant; postgresql when empty
+	jobs     map[string]map[string]string // content of files by job, relative to /var/vcap/jobs/<job>
+	packages map[string]string            // compiled, by name
+	storeDir string                       // the persistent disk; none when empty
+	certs    map[string]string            // relative to /certs
 }
 
 // workspace holds what all tests share: the stemcell's root and the compiled package.
@@ -82,11 +81,13 @@ func startNode(t *testing.T, config nodeConfig) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.job, config.pkg = cmp.Or(config.job, "postgresql"), cmp.Or(config.pkg, "postgresql-15")
-	n := &node{t: t, dir: dir, job: config.job}
+	n := &node{t: t, dir: dir, job: cmp.Or(config.job, "postgresql")}
 	t.Cleanup(n.remove)
 	n.layOut(config)
-	n.cmd = exec.Command("bash", "testdata/node.sh", lower, dir, config.pkg, config.packageDir, config.storeDir)
+	n.cmd = exec.Command("bash", "testdata/node.sh", lower, dir, config.storeDir)
+	for name, compiled := range config.packages {
+		n.cmd.Args = append(n.cmd.Args, name+"="+compiled)
+	}
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
@@ -111,26 +112,33 @@ func startNode(t *testing.T, config nodeConfig) *node {
 // layOut writes what the agent would have put there, with its modes and owners.
 func (n *node) layOut(config nodeConfig) {
 	n.t.Helper()
-	for _, dir := range []string{"root", "work", "upper/certs", "upper/var/vcap/packages/" + config.pkg, "upper/var/vcap/store",
+	for _, dir := range []string{"root", "work", "upper/certs", "upper/var/vcap/packages", "upper/var/vcap/store",
 		"upper/var/vcap/data/sys/run", "upper/var/vcap/data/sys/log"} {
 		n.must(os.MkdirAll(filepath.Join(n.dir, dir), 0o755))
 	}
 	n.must(os.Chmod(n.dir, 0o755))
 	n.must(os.Symlink("data/sys", filepath.Join(n.dir, "upper/var/vcap/sys")))
-	const vcap = 1000
-	for name, content := range config.files {
-		path := filepath.Join(n.dir, "upper/var/vcap/jobs", config.job, name)
-		mode := os.FileMode(0o640)
-		if strings.HasPrefix(name, "bin/") {
-			mode = 0o750
+	for job, files := range config.jobs {
+		for name, content := range files {
+			n.put(filepath.Join("upper/var/vcap/jobs", job, name), content, strings.HasPrefix(name, "bin/"))
 		}
-		n.must(os.MkdirAll(filepath.Dir(path), 0o755))
-		n.must(os.WriteFile(path, []byte(content), mode))
-		n.must(os.Chown(path, 0, vcap))
 	}
 	for name, content := range config.certs {
 		n.must(os.WriteFile(filepath.Join(n.dir, "upper/certs", name), []byte(content), 0o600))
 	}
+}
+
+// put writes a file as the agent does.
+func (n *node) put(name, content string, executable bool) {
+	n.t.Helper()
+	path, mode := filepath.Join(n.dir, name), os.FileMode(0o640)
+	if executable {
+		mode = 0o750
+	}
+	const vcap = 1000
+	n.must(os.MkdirAll(filepath.Dir(path), 0o755))
+	n.must(os.WriteFile(path, []byte(content), mode))
+	n.must(os.Chown(path, 0, vcap))
 }
 
 func (n *node) must(err error) {

@@ -38,7 +38,8 @@ func newServer(t *testing.T, change func(properties map[string]any)) *server {
 	certs["admin.crt"], certs["admin.key"] = adminCA.issue(t, "holdfast")
 	certs["other.crt"], certs["other.key"] = adminCA.issue(t, "somebody")
 	certs["stranger.crt"], certs["stranger.key"] = strangerCA.issue(t, "holdfast")
-	s := &server{t: t, config: nodeConfig{packageDir: compiledPackage(t, "postgresql-15"), storeDir: t.TempDir(), files: files, certs: certs}}
+	s := &server{t: t, config: nodeConfig{storeDir: t.TempDir(), certs: certs,
+		jobs: map[string]map[string]string{"postgresql": files}, packages: map[string]string{"postgresql-15": compiledPackage(t, "postgresql-15")}}}
 	s.node = startNode(t, s.config)
 	return s
 }

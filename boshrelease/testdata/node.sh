@@ -15,17 +15,20 @@ make_devices() {
 }
 
 main() {
-  local lower=$1 dir=$2 name=$3 package=$4 store=$5
+  local lower=$1 dir=$2 store=$3 package home
+  shift 3
   root=$dir/root
   mount --make-rprivate /
   mount -t overlay overlay -o "lowerdir=$lower,upperdir=$dir/upper,workdir=$dir/work" "$root"
   mount -t proc proc "$root/proc"
   make_devices
   mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-  if [[ -n $package ]]; then
-    mount --bind "$package" "$root/var/vcap/packages/$name"
-    mount -o remount,bind,ro "$root/var/vcap/packages/$name"
-  fi
+  for package in "$@"; do # name=folder
+    home=$root/var/vcap/packages/${package%%=*}
+    mkdir "$home"
+    mount --bind "${package#*=}" "$home"
+    mount -o remount,bind,ro "$home"
+  done
   if [[ -n $store ]]; then
     mount --bind "$store" "$root/var/vcap/store"
   fi
