@@ -14,6 +14,7 @@ import (
 // How often the resurrector looks, at least, and how it paces attempts that fail.
 const (
 	lookInterval = time.Second
+	gatherTime   = 50 * time.Millisecond
 	firstRetry   = 10 * time.Second
 	lastRetry    = 5 * time.Minute
 )
@@ -35,7 +36,7 @@ func (d *Director) Watch(ctx context.Context) {
 	if d.config.ResurrectionDelay < 0 {
 		return
 	}
-	w := &watcher{d: d, health: map[string]*health{}, busy: map[string]attempt{}, pinging: map[string]bool{}}
+	w := newWatcher(d)
 	ticker := time.NewTicker(min(lookInterval, d.config.AgentTimeout/4))
 	defer ticker.Stop()
 	for {
@@ -44,10 +45,27 @@ func (d *Director) Watch(ctx context.Context) {
 			return
 		case cid := <-d.deaths:
 			d.log.Warn("a VM died", "cid", cid)
+			w.gather(ctx)
 		case <-ticker.C:
 		}
 		if err := w.look(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("look for dead VMs", "error", err)
+		}
+	}
+}
+
+// gather waits a moment for other deaths: VMs tend to die together, and those
+// of a deployment come back together when one task knows of all.
+func (w *watcher) gather(ctx context.Context) {
+	over := time.After(gatherTime)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case cid := <-w.d.deaths:
+			w.d.log.Warn("a VM died", "cid", cid)
 		}
 	}
 }
@@ -59,6 +77,10 @@ type watcher struct {
 	health  map[string]*health // by instance ID
 	busy    map[string]attempt // by deployment
 	pinging map[string]bool    // by VM CID
+}
+
+func newWatcher(d *Director) *watcher {
+	return &watcher{d: d, health: map[string]*health{}, busy: map[string]attempt{}, pinging: map[string]bool{}}
 }
 
 // attempt is a task that brings instances back.

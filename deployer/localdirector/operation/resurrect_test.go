@@ -99,7 +99,7 @@ func TestTheResurrectorLeavesAlone(t *testing.T) {
 			r.delay, r.agentTimeout = 0, time.Minute
 			c.prepare(r)
 			r.restart()
-			w := &watcher{d: r.d, health: map[string]*health{}, busy: map[string]attempt{}, pinging: map[string]bool{}}
+			w := newWatcher(r.d)
 			r.world.kill(r.rows()[1].VM.CID)
 			if r.delay >= 0 {
 				for range 3 {
@@ -139,7 +139,7 @@ func TestTheResurrectorWaitsForTasks(t *testing.T) {
 	})
 	<-inside
 	r.world.kill(r.rows()[2].VM.CID)
-	w := &watcher{d: r.d, health: map[string]*health{}, busy: map[string]attempt{}, pinging: map[string]bool{}}
+	w := newWatcher(r.d)
 	r.must(w.look(context.Background()))
 	if tasks := r.fixes(); len(tasks) != 0 {
 		t.Errorf("tasks %v", tasks)
@@ -179,7 +179,7 @@ func TestResurrectionThatFailsIsTriedAgainLater(t *testing.T) {
 		}
 		return nil
 	}
-	w := &watcher{d: r.d, health: map[string]*health{}, busy: map[string]attempt{}, pinging: map[string]bool{}}
+	w := newWatcher(r.d)
 	r.world.kill(r.rows()[1].VM.CID)
 	for attempt := 1; attempt <= 3; attempt++ {
 		r.must(w.look(context.Background()))
@@ -220,7 +220,7 @@ func TestUnfinishedUpdatesAreLeftToTheNextDeploy(t *testing.T) {
 		t.Fatalf("not in the middle: %+v", row)
 	}
 	r.must(r.world.DeleteVM(context.Background(), row.VM.CID)) // as if it had never been made
-	w := &watcher{d: r.d, health: map[string]*health{}, busy: map[string]attempt{}, pinging: map[string]bool{}}
+	w := newWatcher(r.d)
 	r.must(w.look(context.Background()))
 	if tasks := r.fixes(); len(tasks) != 0 {
 		t.Errorf("tasks %v", tasks)
