@@ -102,6 +102,17 @@ type consulServer struct{ *node }
 
 func newConsulServer(t *testing.T) (consulServer, nodeConfig) {
 	t.Helper()
+	files, caPEM := renderConsul(t)
+	config := nodeConfig{
+		job: "consul-server", jobs: map[string]map[string]string{"consul-server": files}, packages: map[string]string{"consul": compiledPackage(t, "consul")},
+		storeDir: t.TempDir(), certs: map[string]string{"ca.crt": caPEM},
+	}
+	return consulServer{startNode(t, config)}, config
+}
+
+// renderConsul is the job of a real server, and the CA of its certificate.
+func renderConsul(t *testing.T) (files map[string]string, caPEM string) {
+	t.Helper()
 	ca := newAuthority(t, "consul-ca")
 	properties := consulProperties()
 	// A server shows its certificate to other servers as well.
@@ -111,11 +122,7 @@ func newConsulServer(t *testing.T) (consulServer, nodeConfig) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := nodeConfig{
-		job: "consul-server", jobs: map[string]map[string]string{"consul-server": files}, packages: map[string]string{"consul": compiledPackage(t, "consul")},
-		storeDir: t.TempDir(), certs: map[string]string{"ca.crt": ca.PEM},
-	}
-	return consulServer{startNode(t, config)}, config
+	return files, ca.PEM
 }
 
 func (s consulServer) up() time.Duration {

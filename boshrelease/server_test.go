@@ -19,29 +19,37 @@ const hostKeys = "sslrootcert=/certs/server_ca.crt sslmode=verify-full host=127.
 
 func newServer(t *testing.T, change func(properties map[string]any)) *server {
 	t.Helper()
-	rel := theRelease(t)
-	serverCA, adminCA, strangerCA := newAuthority(t, "server-ca"), newAuthority(t, "admin-ca"), newAuthority(t, "stranger-ca")
-	cert, key := serverCA.issue(t, "postgresql.d-1", "postgresql.d-1", "127.0.0.1")
-	properties := map[string]any{
-		"tls":       map[string]any{"ca": serverCA.PEM, "certificate": cert, "private_key": key},
-		"admin":     map[string]any{"ca": adminCA.PEM},
-		"memory_mb": 256,
-	}
+	properties, certs := serverProperties(t)
 	if change != nil {
 		change(properties)
 	}
-	files, err := renderJob(t, rel, properties)
+	files, err := renderJob(t, theRelease(t), properties)
 	if err != nil {
 		t.Fatal(err)
 	}
-	certs := map[string]string{"server_ca.crt": serverCA.PEM, "stranger_ca.crt": strangerCA.PEM}
-	certs["admin.crt"], certs["admin.key"] = adminCA.issue(t, "holdfast")
-	certs["other.crt"], certs["other.key"] = adminCA.issue(t, "somebody")
-	certs["stranger.crt"], certs["stranger.key"] = strangerCA.issue(t, "holdfast")
 	s := &server{t: t, config: nodeConfig{storeDir: t.TempDir(), certs: certs,
 		jobs: map[string]map[string]string{"postgresql": files}, packages: map[string]string{"postgresql-15": compiledPackage(t, "postgresql-15")}}}
 	s.node = startNode(t, s.config)
 	return s
+}
+
+// serverProperties are those of a job that can run, and the certificates and
+// keys of those who use it.
+func serverProperties(t *testing.T) (properties map[string]any, certs map[string]string) {
+	t.Helper()
+	serverCA, adminCA, strangerCA := newAuthority(t, "server-ca"), newAuthority(t, "admin-ca"), newAuthority(t, "stranger-ca")
+	cert, key := serverCA.issue(t, "postgresql.d-1", "postgresql.d-1", "127.0.0.1")
+	properties = map[string]any{
+		"tls":       map[string]any{"ca": serverCA.PEM, "certificate": cert, "private_key": key},
+		"admin":     map[string]any{"ca": adminCA.PEM},
+		"memory_mb": 256,
+	}
+	certs = map[string]string{"server_ca.crt": serverCA.PEM, "stranger_ca.crt": strangerCA.PEM}
+	certs["admin.crt"], certs["admin.key"] = adminCA.issue(t, "holdfast")
+	certs["other.crt"], certs["other.key"] = adminCA.issue(t, "somebody")
+	certs["stranger.crt"], certs["stranger.key"] = strangerCA.issue(t, "holdfast")
+	certs["replication.crt"], certs["replication.key"] = adminCA.issue(t, "holdfast_replication")
+	return properties, certs
 }
 
 // recreate loses the VM and makes another with the same disk.
