@@ -64,6 +64,12 @@ test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for
 test-crash: deps-test artifacts ## Kill parts at random moments of provisions (RUNS=20)
 	go test -count=1 -timeout 30m -v -run TestCrash ./test/crash -args -runs $(or $(RUNS),20)
 
+chaos_plan = $(or $(PLAN),cluster-small)
+.PHONY: chaos
+chaos: deps-test artifacts ## Inject faults into a real cluster and measure (RUNS=1 FAULTS=all PLAN=cluster-small REPLICATION=quorum)
+	go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -runs $(or $(RUNS),1) -faults $(or $(FAULTS),all) -plan $(chaos_plan) \
+		-replication $(or $(REPLICATION),$(if $(filter single-%,$(chaos_plan)),none,quorum)) -results $(CURDIR)/bench/failover/results.jsonl
+
 .PHONY: artifacts
 artifacts: deps-run
 	@$(artifacts); echo "stemcell $$stemcell"; echo "release  $$release"

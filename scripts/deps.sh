@@ -23,6 +23,7 @@ test_packages() {
   cat <<'LIST'
 gcc /usr/bin/gcc
 libc6-dev /usr/include/stdlib.h
+nftables /usr/sbin/nft
 postgresql-15 /usr/lib/postgresql/15/bin/postgres
 shellcheck /usr/bin/shellcheck
 LIST

@@ -1,0 +1,131 @@
+package chaos_test
+
+import (
+	"context"
+	"flag"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/test/chaos"
+	"github.com/holdfast-osb/holdfast/test/chaos/cluster"
+	"github.com/holdfast-osb/holdfast/test/chaos/fault"
+	"github.com/holdfast-osb/holdfast/test/chaos/report"
+	"github.com/holdfast-osb/holdfast/test/stacktest"
+)
+
+var (
+	runs        = flag.Int("runs", 1, "how many runs of each fault the results shall hold")
+	faults      = flag.String("faults", "", "comma-separated names of faults; all: every one; empty: a bounded selection")
+	plan        = flag.String("plan", "single-small", "the plan to test")
+	replication = flag.String("replication", "none", "async or quorum for a cluster; none for a single node")
+	results     = flag.String("results", "", "file to append the results to; empty: one that is thrown away")
+)
+
+// selection is what runs as part of the tests.
+const selection = "postgres-killed,vm-killed"
+
+func TestChaos(t *testing.T) {
+	chosen := selected(t)
+	setup := report.Setup{System: "holdfast", Plan: *plan, Replication: *replication}
+	file := report.File(*results)
+	if file == "" {
+		file = report.File(filepath.Join(t.TempDir(), "results.jsonl"))
+	}
+	before := read(t, file)
+	if done(before, setup, chosen) {
+		t.Logf("%s holds %d runs of each fault already", file, *runs)
+		return
+	}
+	s := stacktest.Start(t, "--resurrection-delay", "1s")
+	c := order(t, s, setup)
+	for number := 1; number <= *runs; number++ {
+		for _, f := range chosen {
+			if report.Done(before, setup, f.Name) >= number {
+				continue
+			}
+			if !f.Suits(c) {
+				t.Logf("%s does not suit %s", f.Name, *plan)
+				continue
+			}
+			run := report.Run{Setup: setup, Number: number, Version: version(t)}
+			experiment(t, c, f, &run)
+			if err := file.Append(run); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.CLI("unbind", "chaos")
+	s.CLI("delete", "chaos")
+	summary(t, read(t, file))
+}
+
+func selected(t *testing.T) []fault.Fault {
+	t.Helper()
+	names := *faults
+	switch names {
+	case "":
+		names = selection
+	case "all":
+		names = ""
+	}
+	chosen, err := fault.Select(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chosen
+}
+
+// experiment does one run and judges it.
+func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	if err := (chaos.Experiment{Cluster: c, Fault: f, Say: t.Logf}).Run(ctx, run); err != nil {
+		t.Fatalf("%s, run %d: %v", f.Name, run.Number, err)
+	}
+	t.Logf("%s, run %d: write outage %.2f s, multi-host %.2f s, %d rows acknowledged, %d lost, whole after %s s", f.Name, run.Number,
+		run.WriteOutage, run.MultiHostOutage, run.Acknowledged, run.Lost.Rows, report.Seconds(run.Healthy))
+	for _, fault := range run.Faults(f.Limit(c).Seconds()) {
+		t.Errorf("%s, run %d: %s", f.Name, run.Number, fault)
+	}
+}
+
+func done(before []report.Run, setup report.Setup, chosen []fault.Fault) bool {
+	for _, f := range chosen {
+		if report.Done(before, setup, f.Name) < *runs {
+			return false
+		}
+	}
+	return true
+}
+
+func read(t *testing.T, file report.File) []report.Run {
+	t.Helper()
+	all, err := file.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func summary(t *testing.T, all []report.Run) {
+	t.Helper()
+	var text strings.Builder
+	if err := report.Table(&text, all); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", text.String())
+}
+
+// version names the source's commit.
+func version(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		t.Fatalf("ask git for the version: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}

@@ -1,0 +1,89 @@
+package chaos_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/test/chaos/client"
+	"github.com/holdfast-osb/holdfast/test/chaos/cluster"
+	"github.com/holdfast-osb/holdfast/test/chaos/lab"
+	"github.com/holdfast-osb/holdfast/test/chaos/report"
+	"github.com/holdfast-osb/holdfast/test/stacktest"
+)
+
+const (
+	createLimit = 10 * time.Minute
+	// dnsTimeout is how long a client waits for one of the DNS servers.
+	dnsTimeout = 500 * time.Millisecond
+	// consulDeployment is what the stack calls Consul's own deployment.
+	consulDeployment = "consul"
+)
+
+// order creates an instance of the setup's plan through the OSB API and binds it.
+func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluster {
+	t.Helper()
+	args := []string{"create", "postgresql", setup.Plan, "chaos"}
+	if setup.Replication != "none" {
+		args = append(args, "-c", fmt.Sprintf(`{"replication": %q}`, setup.Replication))
+	}
+	s.CLI(args...)
+	var credentials struct {
+		Host     string   `json:"host"`
+		Hosts    []string `json:"hosts"`
+		Port     int      `json:"port"`
+		Database string   `json:"database"`
+		Username string   `json:"username"`
+		Password string   `json:"password"`
+	}
+	if err := json.Unmarshal([]byte(s.CLI("bind", "chaos", "--json")), &credentials); err != nil {
+		t.Fatal(err)
+	}
+	director, err := openDirector(s.Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Refresh()
+	name := deployment(t, s)
+	c := &cluster.Cluster{
+		Login: client.Login{Port: credentials.Port, Database: credentials.Database, Username: credentials.Username, Password: credentials.Password, SSLMode: "require"},
+		Alias: credentials.Host, Hosts: credentials.Hosts, Names: client.Names{Timeout: dnsTimeout},
+		Operator: operator{director, name}, Network: lab.NewNetwork(s.Status.Network.Name), DirectorDir: s.Folder.DirectorDir(),
+	}
+	if c.Nodes, err = nodes(director, name); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(s.Status.Deployments, consulDeployment) {
+		if c.Consul, err = nodes(director, consulDeployment); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, server := range c.Consul {
+		c.Names.Servers = append(c.Names.Servers, server.Address+":53")
+	}
+	if rest, ok := strings.CutPrefix(c.Alias, "primary."); ok && len(c.Nodes) > 1 {
+		c.ReplicaAlias = "replica." + rest
+	}
+	t.Cleanup(func() {
+		if err := c.Network.Heal(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// deployment is the one instance's.
+func deployment(t *testing.T, s *stacktest.Stack) string {
+	t.Helper()
+	for _, name := range s.Status.Deployments {
+		if strings.HasPrefix(name, "postgresql-") {
+			return name
+		}
+	}
+	t.Fatalf("no instance among the deployments %v", s.Status.Deployments)
+	return ""
+}
