@@ -17,7 +17,6 @@ import (
 )
 
 const (
-	createLimit = 10 * time.Minute
 	// dnsTimeout is how long a client waits for one of the DNS servers.
 	dnsTimeout = 500 * time.Millisecond
 	// consulDeployment is what the stack calls Consul's own deployment.

@@ -30,7 +30,7 @@ func (c *Cluster) ConsulLeader(ctx context.Context) (Node, error) {
 		}
 		faults = append(faults, fmt.Errorf("%s says that %q leads", server.Name, leader))
 	}
-	return Node{}, errors.Join(append(faults, errors.New("Consul has no leader"))...)
+	return Node{}, errors.Join(append(faults, errors.New("no leader of Consul is known"))...)
 }
 
 func askLeader(ctx context.Context, web *http.Client, address string) (string, error) {
