@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-osb/holdfast/broker"
 	"github.com/holdfast-osb/holdfast/deployer"
+	"github.com/holdfast-osb/holdfast/internal/config"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/spi"
 	"github.com/holdfast-osb/holdfast/store"
@@ -64,7 +65,7 @@ func (c *brokerConfig) Validate() error {
 		faults = append(faults, errors.New("store.path: must be given"))
 	}
 	if _, err := store.NewKeyring(c.Store.Keys); err != nil {
-		faults = append(faults, fmt.Errorf("store: %w", err))
+		faults = append(faults, config.Under("store", err))
 	}
 	if len(c.SPIs) == 0 {
 		faults = append(faults, errors.New("spis: at least one must be given"))
@@ -73,10 +74,7 @@ func (c *brokerConfig) Validate() error {
 		faults = append(faults, e.faults("spis."+name)...)
 	}
 	faults = append(faults, c.Deployer.faults("deployer")...)
-	if err := c.Broker.Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("broker: %w", err))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, config.Under("broker", c.Broker.Validate()))...)
 }
 
 func newBrokerCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,15 +92,28 @@ func (c *client) open(cmd *cobra.Command) error {
 }
 
 // entry finds a named instance.
-func (c *client) entry(name string) (osbclient.Entry, error) {
+func (c *client) entry(ctx context.Context, name string) (osbclient.Entry, error) {
 	names, err := c.book.Read()
 	if err != nil {
 		return osbclient.Entry{}, err
 	}
-	if entry, ok := names[c.broker.URL][name]; ok {
+	entry, ok := names[c.broker.URL][name]
+	if !ok {
+		return osbclient.Entry{}, fmt.Errorf("no instance is called %q here: `holdfast list` shows what there is", name)
+	}
+	if entry.MovesTo == nil {
 		return entry, nil
 	}
-	return osbclient.Entry{}, fmt.Errorf("no instance is called %q here: `holdfast list` shows what there is", name)
+	// An update that nobody waited for may have ended since.
+	last, err := c.broker.LastOperation(ctx, entry.ID, entry.ServiceID, entry.PlanID, entry.Operation)
+	if err != nil {
+		return osbclient.Entry{}, fmt.Errorf("find out how the update of %s ended: %w", name, err)
+	}
+	if last.State == "succeeded" || last.State == "failed" {
+		entry = entry.Moved(last.State == "succeeded")
+		return entry, c.remember(entry)
+	}
+	return entry, nil
 }
 
 func (c *client) remember(entry osbclient.Entry) error {

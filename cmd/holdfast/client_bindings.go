@@ -20,7 +20,7 @@ func newBindCommand(c *client) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&params, "parameters", "c", "", "parameters, as a JSON object or @FILE")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		entry, err := c.entry(args[0])
+		entry, err := c.entry(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func newUnbindCommand(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use: "unbind NAME [BINDING]", Short: "Remove credentials and end their sessions", Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			entry, err := c.entry(args[0])
+			entry, err := c.entry(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

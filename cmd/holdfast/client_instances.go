@@ -117,6 +117,11 @@ func (c *client) follow(ctx context.Context, entry osbclient.Entry, started osbc
 			return err
 		}
 	}
+	if entry.MovesTo != nil {
+		if err := c.remember(entry.Moved(last.State == "succeeded")); err != nil {
+			return err
+		}
+	}
 	took := time.Since(begin)
 	if c.json {
 		if err := c.out.object(map[string]any{"name": entry.Name, "id": entry.ID, "operation": what, "state": last.State, "description": last.Description, "seconds": took.Seconds()}); err != nil {
@@ -192,7 +197,7 @@ func newUpdateCommand(c *client) *cobra.Command {
 		if planName == "" && params == "" {
 			return errors.New("nothing to update: give --plan, --parameters or both")
 		}
-		entry, err := c.entry(args[0])
+		entry, err := c.entry(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -201,23 +206,19 @@ func newUpdateCommand(c *client) *cobra.Command {
 			return err
 		}
 		request := osbclient.InstanceRequest{ServiceID: entry.ServiceID, Parameters: body, Context: map[string]any{"platform": "holdfast", "instance_name": entry.Name}}
-		updated := entry
 		if planName != "" {
 			_, plan, err := c.findPlan(cmd, entry.Service, planName)
 			if err != nil {
 				return err
 			}
-			request.PlanID, updated.PlanID, updated.Plan = plan.ID, plan.ID, plan.Name
+			request.PlanID = plan.ID
+			entry.MovesTo = &osbclient.PlanRef{ID: plan.ID, Name: plan.Name}
 		}
 		started, err := c.broker.Update(cmd.Context(), entry.ID, request)
 		if err != nil {
 			return err
 		}
-		if err := c.follow(cmd.Context(), entry, started, "update"); err != nil {
-			return err
-		}
-		updated.Operation = started.Operation
-		return c.remember(updated)
+		return c.follow(cmd.Context(), entry, started, "update")
 	}
 	return cmd
 }
@@ -226,7 +227,7 @@ func newDeleteCommand(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Delete an instance and all its data", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			entry, err := c.entry(args[0])
+			entry, err := c.entry(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-osb/holdfast/deployer"
 	"github.com/holdfast-osb/holdfast/deployer/bosh"
 	"github.com/holdfast-osb/holdfast/deployer/template"
+	"github.com/holdfast-osb/holdfast/internal/config"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/templates"
 )
@@ -40,10 +41,7 @@ func (c *deployerConfig) Validate() error {
 	if info, err := os.Stat(c.TemplatesDir); c.TemplatesDir != "" && (err != nil || !info.IsDir()) {
 		faults = append(faults, fmt.Errorf("templates_dir: must be a folder, got %q", c.TemplatesDir))
 	}
-	if err := c.Director.Validate(); err != nil {
-		faults = append(faults, fmt.Errorf("director: %w", err))
-	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, config.Under("director", c.Director.Validate()))...)
 }
 
 func newDeployerCommand() *cobra.Command {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-osb/holdfast/internal/config"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/spi"
 	"github.com/holdfast-osb/holdfast/spi/postgresql"
@@ -31,7 +32,7 @@ func (c *postgresqlConfig) Validate() error {
 	if c.Token.Empty() {
 		faults = append(faults, errors.New("token: must be given"))
 	}
-	return errors.Join(append(faults, c.PostgreSQL.Validate())...)
+	return errors.Join(append(faults, config.Under("postgresql", c.PostgreSQL.Validate()))...)
 }
 
 func newSPICommand() *cobra.Command {

@@ -37,9 +37,9 @@ func TestLoad(t *testing.T) {
 		"default kept":   {"listen: :1\n", nil},
 		"empty":          {"", []string{"listen: must be given"}},
 		"every fault":    {"poll: 5ms\n", []string{"listen: must be given", "poll: must be ≥ 1s"}},
-		"unknown key":    {"listen: :1\nlissten: :2\n", []string{"lissten"}},
+		"unknown key":    {"listen: :1\nlissten: :2\n", []string{"unknown key lissten"}},
 		"two documents":  {"listen: :1\n---\nlisten: :2\n", []string{"more than one"}},
-		"bare duration":  {"listen: :1\npoll: soon\n", []string{"soon"}},
+		"bare duration":  {"listen: :1\npoll: soon\n", []string{"line 2: cannot unmarshal !!str into time.Duration"}},
 		"not a mapping":  {"- 1\n", []string{"cannot unmarshal"}},
 		"broken":         {"listen: [\n", []string{"did not find"}},
 		"duplicate keys": {"listen: a\nlisten: b\n", []string{"already defined"}},
@@ -60,5 +60,28 @@ func TestLoad(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A secret in the wrong place must not come out in the error.
+func TestErrorsHoldNoValues(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "part.yml")
+	if err := os.WriteFile(path, []byte("poll: hunter22\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := Load(path, &sample{})
+	if err == nil || strings.Contains(err.Error(), "hunter") {
+		t.Errorf("got %v, want an error without the value", err)
+	}
+}
+
+func TestUnder(t *testing.T) {
+	if err := Under("director", nil); err != nil {
+		t.Errorf("no fault became %v", err)
+	}
+	inner := errors.Join(errors.New("url: must be given"), Under("tls", errors.New("ca: is no PEM")))
+	got, want := Under("director", inner).Error(), "director.url: must be given\ndirector.tls.ca: is no PEM"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

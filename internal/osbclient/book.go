@@ -32,6 +32,23 @@ type Entry struct {
 	Plan      string            `json:"plan"`
 	Bindings  map[string]string `json:"bindings,omitempty"`  // name → binding id
 	Operation string            `json:"operation,omitempty"` // the newest one's id
+	// MovesTo is the plan that an update goes to whose end was not seen yet.
+	MovesTo *PlanRef `json:"moves_to,omitempty"`
+}
+
+// PlanRef is a plan by id and name.
+type PlanRef struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// Moved is the entry after its update ended.
+func (e Entry) Moved(succeeded bool) Entry {
+	if succeeded && e.MovesTo != nil {
+		e.PlanID, e.Plan = e.MovesTo.ID, e.MovesTo.Name
+	}
+	e.MovesTo = nil
+	return e
 }
 
 // Of returns a broker's entries by name.
