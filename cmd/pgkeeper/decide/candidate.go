@@ -11,10 +11,10 @@ func (t *turn) challenge() bool {
 		return false
 	}
 	l := t.lease()
-	own := l.Holder == t.me()
-	if t.lastPrimary() {
+	position, known := t.position()
+	if t.lastPrimary() && (t.standsBy() && known || !t.in.Local.Data.Standby && t.in.Local.Server.State == Gone) {
 		// Nobody has accepted writes since: nothing to compare.
-		t.keepLocal = own
+		t.keepLocal = l.Holder == t.me()
 		t.take(true, "this node was the last primary")
 		t.is(Waiting, "takes its lease again")
 		return true
@@ -22,7 +22,6 @@ func (t *turn) challenge() bool {
 	if !t.standsBy() {
 		return false
 	}
-	position, known := t.position()
 	if !known {
 		t.is(Waiting, "reads its own log before it compares")
 		return false
@@ -103,6 +102,9 @@ func (t *turn) behind(position Position) string {
 	since := t.now - Instant(t.cfg.PeerFresh)
 	if t.ended() {
 		since = max(since, t.leaderSeen) // asked after the last server had ended
+	}
+	if l.Released && l.Final && t.now.Sub(t.leaderSeen) < t.cfg.Lease && t.view.Sync.Value.Mode != Quorum {
+		return "leaves the lease to a node that has all of the last primary's log"
 	}
 	if why := t.compareRequired(position, since); why != "" {
 		t.compareSoon()

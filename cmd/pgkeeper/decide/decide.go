@@ -3,13 +3,14 @@ package decide
 // Decide returns what to do now. It is a pure function: the same arguments give
 // the same answer, and what state refers to is not changed but replaced.
 func Decide(cfg Config, state State, seen Observation) (State, []Action) {
-	t := turn{cfg: cfg, State: state, in: &seen, now: seen.Now}
+	t := turn{cfg: cfg, State: state, in: seen, now: seen.Now}
 	if t.began == 0 {
 		t.began = t.now
 	}
 	t.busy = seen.Running&serverKinds != 0
 	t.absorb()
 	t.noteServer()
+	t.noteHandover()
 	t.answer()
 	if !t.guard() {
 		t.act()
@@ -25,7 +26,7 @@ func Decide(cfg Config, state State, seen Observation) (State, []Action) {
 type turn struct {
 	State
 	cfg     Config
-	in      *Observation
+	in      Observation
 	now     Instant
 	busy    bool // an action on PostgreSQL is under way
 	plan    Write
@@ -169,6 +170,11 @@ func (t *turn) noteServer() {
 		if t.goneSince == 0 {
 			t.goneSince = t.now
 		}
+		if t.starting && !t.in.Running.Has(KindStart) {
+			t.starting = false
+			t.startFailures++
+			t.retryAt = t.now.Add(t.cfg.Renew)
+		}
 		t.promoteFailed = t.promoteFailed || t.promoting
 		t.promoting = false
 		return
@@ -181,6 +187,7 @@ func (t *turn) noteServer() {
 		t.written = s.Position()
 		t.promoting, t.promoteFailed, t.keepLocal = false, false, false
 	}
+	t.starting = false
 	if !t.promoting {
 		t.startFailures = 0
 	}

@@ -73,12 +73,12 @@ func (t *turn) guard() bool {
 	if local.Server.State == Gone {
 		return false
 	}
+	if why := t.deposed(); why != "" {
+		return t.kill(why)
+	}
 	if t.cfg.WithoutFence {
 		t.extend(Forever)
 		return false
-	}
-	if why := t.deposed(); why != "" {
-		return t.kill(why)
 	}
 	if !t.mayWrite() {
 		return t.disarm()

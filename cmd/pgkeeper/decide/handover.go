@@ -29,7 +29,6 @@ func (t *turn) afterStop() {
 	if p := t.peer(h.target); p != nil && data.Exact && p.AskedAt >= t.goneSince &&
 		p.Status.Known && p.Status.Position.Timeline == data.End.Timeline && p.Status.Position.LSN >= data.End.LSN {
 		t.release(h.target, "handed over")
-		t.endHandover(true, "")
 		return
 	}
 	t.compareSoon()
@@ -46,8 +45,18 @@ func (t *turn) afterStop() {
 	t.startOwn()
 }
 
+// noteHandover ends a switchover whose lease has gone over.
+func (t *turn) noteHandover() {
+	if t.handover.active && t.view.AnsweredAt != 0 && !t.mine() {
+		t.endHandover(t.lease().Released || t.lease().Node == t.handover.target, "the lease was lost")
+	}
+}
+
 // endHandover answers who asked for the switchover.
 func (t *turn) endHandover(done bool, why string) {
+	if done {
+		why = ""
+	}
 	if t.handover.id != 0 {
 		t.actions = append(t.actions, Reply{ID: t.handover.id, Granted: done, Why: why})
 	}

@@ -43,7 +43,7 @@ func (t *turn) take(direct bool, why string) {
 	if direct {
 		t.becomePrimary()
 	}
-	t.urgent = true
+	t.urgent, t.promoteFailed = true, false
 }
 
 // becomePrimary adds to the plan what must be in Consul before this node may

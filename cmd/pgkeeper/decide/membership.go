@@ -110,5 +110,10 @@ func (t *turn) register() {
 			return
 		}
 	}
-	t.also(Register{Registration: want})
+	if want == t.registration && t.now.Sub(t.registeredAt) < 2*t.cfg.Renew {
+		return // asked for; the reading is older
+	}
+	if t.also(Register{Registration: want}) {
+		t.registration, t.registeredAt = want, t.now
+	}
 }

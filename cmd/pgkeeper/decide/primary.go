@@ -70,16 +70,24 @@ func (t *turn) remember() {
 
 // alias names this node as the primary, and the standbys that stream, in DNS.
 func (t *turn) alias() {
+	have := &t.view.Alias
+	replicas, same := 0, true
+	for _, m := range t.view.Members.Value {
+		if m.Node != t.cfg.Node && t.streams(m.Node) {
+			replicas++
+			same = same && hasNode(have.Replicas, m.Node)
+		}
+	}
+	if same && replicas == len(have.Replicas) && have.Primary == t.cfg.Node && have.Address == t.cfg.Address {
+		return
+	}
 	want := Alias{Primary: t.cfg.Node, Address: t.cfg.Address}
 	for _, m := range t.view.Members.Value {
 		if m.Node != t.cfg.Node && t.streams(m.Node) {
 			want.Replicas = append(want.Replicas, m.Node)
 		}
 	}
-	have := &t.view.Alias
-	if have.Primary != want.Primary || have.Address != want.Address || !sameNodes(have.Replicas, want.Replicas) {
-		t.plan.Alias = &want
-	}
+	t.plan.Alias = &want
 }
 
 // slots makes slots for the nodes that are registered and drops all others.

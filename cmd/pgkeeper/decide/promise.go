@@ -1,23 +1,23 @@
 package decide
 
-// members other than this node that may challenge, those included whose
-// admission is in doubt or under way.
-func (t *turn) challengers() []Node {
-	var nodes []Node
-	add := func(members Members) {
+// challengers calls yield with each other member that may challenge, those included whose
+// admission is in doubt or under way. A node may come more than once.
+func (t *turn) challengers(yield func(Node) bool) {
+	for _, members := range [...]Members{t.view.Members.Value, t.doubt.members(), t.sent.members()} {
 		for _, m := range members {
-			if m.Node != t.cfg.Node && !hasNode(nodes, m.Node) {
-				nodes = append(nodes, m.Node)
+			if m.Node != t.cfg.Node && !yield(m.Node) {
+				return
 			}
 		}
 	}
-	add(t.view.Members.Value)
-	for _, w := range [...]*Write{&t.doubt, &t.sent} {
-		if w.Members != nil {
-			add(w.Members.Value)
-		}
+}
+
+// members returns the members that a write sets.
+func (w *Write) members() Members {
+	if w.Members == nil {
+		return nil
 	}
-	return nodes
+	return w.Members.Value
 }
 
 // promisesUntil is how long the members' promises carry: all of them must have
@@ -27,19 +27,16 @@ func (t *turn) promisesUntil() Instant {
 		return 0
 	}
 	oldest := Forever
-	for _, node := range t.challengers() {
+	for node := range t.challengers {
 		at := Instant(0)
 		for _, p := range t.got {
 			if p.node == node {
 				at = p.at
 			}
 		}
-		if at == 0 {
-			return 0
-		}
 		oldest = min(oldest, at)
 	}
-	if oldest == Forever {
+	if oldest == Forever || oldest == 0 {
 		return 0
 	}
 	return oldest.Add(t.cfg.Hold)
@@ -50,11 +47,17 @@ func (t *turn) promises() {
 	if !t.mine() || !t.mayWrite() || t.sole() {
 		return
 	}
-	if t.now.Sub(max(t.renewedAt, t.began)) < t.cfg.Renew*3/2 || t.now >= t.until() {
+	if t.now.Sub(max(t.renewedAt, t.began)) < t.cfg.Renew*3/2 || t.now.Sub(t.askedAt) < t.cfg.Renew/2 || t.now >= t.until() {
 		return
 	}
-	if nodes := t.challengers(); len(nodes) > 0 {
-		t.also(AskPromises{Nodes: nodes, Holder: t.me(), Epoch: t.lease().Epoch})
+	var nodes []Node
+	for node := range t.challengers {
+		if !hasNode(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	if len(nodes) > 0 && t.also(AskPromises{Nodes: nodes, Holder: t.me(), Epoch: t.lease().Epoch}) {
+		t.askedAt = t.now
 	}
 }
 

@@ -161,6 +161,6 @@ func (t *turn) start(a Start) {
 		a.Deadline = Forever
 	}
 	if t.do(a) {
-		t.startBegan = t.now
+		t.starting, t.startBegan = true, t.now
 	}
 }

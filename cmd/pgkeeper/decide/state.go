@@ -23,6 +23,7 @@ type State struct {
 
 	got           []gotPromise // promises received under the lease of gotEpoch
 	gotEpoch      uint64
+	askedAt       Instant // when promises were last asked for
 	promisedUntil Instant // a promise given
 
 	detached uint64 // walreceiver ended for this epoch, none begun for a lower one
@@ -32,6 +33,7 @@ type State struct {
 	promoting     bool     // Promote was asked for and the server has neither ended nor become primary
 	promoteBegan  Instant
 	promoteFailed bool
+	starting      bool // Start was asked for, and the server has not been seen up since
 	startFailures int
 	startBegan    Instant
 	rewinds       int  // failed rewinds
@@ -48,6 +50,9 @@ type State struct {
 	drainID   uint64
 	forced    Instant // an operator's forced failover counts until then
 	comparing Instant // peers were last polled out of turn
+
+	registration Registration // last asked for
+	registeredAt Instant
 }
 
 // gotPromise is a member's promise, dated by the start of its request.
@@ -82,5 +87,4 @@ type handover struct {
 	began     Instant
 	requested bool // the checkpoint was asked for
 	stopping  bool
-	stopped   bool // nothing may be awaited any more: the lease was released
 }

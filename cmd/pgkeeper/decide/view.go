@@ -9,11 +9,6 @@ func (t *turn) absorb() {
 			t.wrote(a, r)
 		case AskPromises:
 			t.promised(a, r)
-		case Start:
-			if r.Outcome != OK {
-				t.startFailures++
-				t.retryAt = t.now.Add(t.cfg.Renew)
-			}
 		case Rewind:
 			if r.Outcome != OK {
 				t.rewinds++

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+)
+
+// branch is one history of writes: it leaves its parent at a position, and is
+// made by exactly one promotion (or initdb).
+type branch struct {
+	id       int
+	timeline uint32
+	parent   *branch
+	fork     decide.LSN
+	history  []decide.Fork
+	system   string
+
+	acked  decide.LSN // highest acknowledged
+	quorum decide.LSN // highest acknowledged by a quorum
+	first  int64      // time of the first acknowledgement
+	last   int64
+}
+
+func (w *world) newBranch(timeline uint32, parent *branch, fork decide.LSN, system string) *branch {
+	b := &branch{id: len(w.branches), timeline: timeline, parent: parent, fork: fork, system: system}
+	if parent != nil {
+		b.history = append(append([]decide.Fork(nil), parent.history...), decide.Fork{Timeline: timeline, LSN: fork})
+		for _, other := range w.branches {
+			if other.system == system && other.timeline == timeline {
+				w.violate("timeline", fmt.Sprintf("two histories have timeline %d", timeline))
+			}
+		}
+	}
+	w.branches = append(w.branches, b)
+	return b
+}
+
+// contains says whether data that have come to lsn on b have all of other up to x.
+func (b *branch) contains(lsn decide.LSN, other *branch, x decide.LSN) bool {
+	for b != nil {
+		if b == other {
+			return x <= lsn
+		}
+		lsn = min(lsn, b.fork)
+		b = b.parent
+	}
+	return false
+}
+
+// common returns the latest point of b up to lsn that theirs, up to theirLSN, has as well.
+func (b *branch) common(lsn decide.LSN, theirs *branch, theirLSN decide.LSN) (*branch, decide.LSN) {
+	for b != nil {
+		for t, l := theirs, theirLSN; t != nil; t, l = t.parent, min(l, t.fork) {
+			if t == b {
+				return b, min(lsn, l)
+			}
+		}
+		lsn = min(lsn, b.fork)
+		b = b.parent
+	}
+	return nil, 0
+}
+
+// disk holds a node's data and outlives its processes.
+type disk struct {
+	present   bool
+	identity  decide.Identity
+	system    string
+	standby   bool
+	clean     bool
+	exact     bool // the end of the log is known without starting the server
+	rewinding bool
+	memory    decide.Memory
+	branch    *branch
+	lsn       decide.LSN // all of it is flushed
+	shown     decide.LSN // the end as known while exact is false
+}
+
+// wipe is what happens with a replaced disk.
+func (d *disk) wipe() { *d = disk{} }
+
+// data is what the keeper reads of it.
+func (d *disk) data() decide.Data {
+	if !d.present {
+		return decide.Data{}
+	}
+	end := d.lsn
+	if !d.exact {
+		end = d.shown
+	}
+	return decide.Data{
+		Present: true, Identity: d.identity, System: d.system, Standby: d.standby, Clean: d.clean,
+		End: decide.Position{Timeline: d.branch.timeline, LSN: end}, Exact: d.exact,
+		History: d.branch.history, Rewinding: d.rewinding, Memory: d.memory,
+	}
+}

@@ -1,0 +1,49 @@
+package main
+
+import "io"
+
+// outcome is what one schedule came to.
+type outcome struct {
+	Seed uint64 `json:"seed"`
+	checks
+	Virtual int64 `json:"virtual_ns"`
+}
+
+// play runs one schedule.
+func play(plan *schedule, opt options, trace io.Writer) outcome {
+	// A run changes its faults' times; the plan stays as it is.
+	own := *plan
+	own.Faults = append([]fault(nil), plan.Faults...)
+	w := newWorld(&own, opt, trace)
+	w.run()
+	return outcome{Seed: plan.Seed, checks: w.log, Virtual: w.now}
+}
+
+// minimise drops faults and shortens them as long as the same rule is broken.
+func minimise(plan *schedule, opt options, rule string) *schedule {
+	best := plan
+	broken := func(s *schedule) bool { return play(s, opt, nil).Violation == rule }
+	for again := true; again; {
+		again = false
+		for i := range best.Faults {
+			try := *best
+			try.Faults = append(append([]fault(nil), best.Faults[:i]...), best.Faults[i+1:]...)
+			if broken(&try) {
+				best, again = &try, true
+				break
+			}
+		}
+	}
+	for i := range best.Faults {
+		for best.Faults[i].For > 100*millisecond {
+			try := *best
+			try.Faults = append([]fault(nil), best.Faults...)
+			try.Faults[i].For /= 2
+			if !broken(&try) {
+				break
+			}
+			best = &try
+		}
+	}
+	return best
+}
