@@ -1,11 +1,13 @@
 package boshrelease_test
 
 import (
-	"encoding/json"
 	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/settings"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/render"
 )
 
@@ -38,32 +40,22 @@ func renderKept(t *testing.T, job string, index int, address string) map[string]
 
 func TestTheKeeperIsToldEverythingInOneFile(t *testing.T) {
 	files := renderKept(t, "postgresql", 1, "10.0.0.21")
-	var got struct {
-		Deployment, Node, Address, Replication string
-		PostgreSQL                             struct {
-			AfterPromote []string `json:"after_promote"`
-			StopWithin   int      `json:"stop_within_seconds"`
-		}
-		Status struct {
-			Port  int
-			Token string
-		}
-		Consul struct {
-			Servers    []string
-			ServerName string `json:"server_name"`
-			Token      string
-		}
-	}
-	if err := json.Unmarshal([]byte(files["config/pgkeeper.json"]), &got); err != nil {
+	path := filepath.Join(t.TempDir(), "pgkeeper.json")
+	if err := os.WriteFile(path, []byte(files["config/pgkeeper.json"]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got.Deployment != "d-1" || got.Node != "node-1" || got.Address != "10.0.0.21" || got.Replication != "quorum" {
+	// As the keeper reads it: what it does not know it refuses.
+	got, err := settings.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Deployment != "d-1" || got.Node != "node-1" || got.Address != "10.0.0.21" || got.Replication != "quorum" || got.User != "vcap" {
 		t.Errorf("got %+v", got)
 	}
 	if strings.Join(got.Consul.Servers, " ") != "10.0.0.5:8501 10.0.0.6:9501" || got.Consul.ServerName != "server.dc1.holdfast.internal" {
 		t.Errorf("got Consul %+v", got.Consul)
 	}
-	if got.Status.Token != "keeper-token" || got.Consul.Token != "consul-token" || got.Status.Port != 8432 || got.PostgreSQL.StopWithin != 60 {
+	if got.Status.Token.Reveal() != "keeper-token" || got.Consul.Token.Reveal() != "consul-token" || got.Status.Port != 8432 || got.PostgreSQL.StopWithin != 60 {
 		t.Errorf("got %+v", got)
 	}
 	for path, wants := range map[string][]string{
