@@ -157,8 +157,8 @@ func LockKeeper(socket string) (release func(), err error) {
 	return func() { file.Close() }, nil
 }
 
-// endKeeper kills a keeper that runs, also one that an earlier guard started.
-func endKeeper(socket string) error {
+// EndKeeper kills a keeper that runs, also one that an earlier guard started.
+func EndKeeper(socket string) error {
 	file, err := os.OpenFile(lockPath(socket), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the keeper's lock: %w", err)

@@ -41,9 +41,8 @@ func (c Client) Kill(ctx context.Context, why string) error {
 }
 
 // Extend moves the deadline of the running server. Refused when it has passed.
-func (c Client) Extend(ctx context.Context, deadline decide.Instant) error {
-	_, err := c.call(ctx, command{Do: "extend", Deadline: deadline})
-	return err
+func (c Client) Extend(ctx context.Context, deadline decide.Instant) (State, error) {
+	return c.call(ctx, command{Do: "extend", Deadline: deadline})
 }
 
 // Quit asks the guard to end keeper, server and itself, and returns when its socket is closed.

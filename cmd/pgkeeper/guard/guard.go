@@ -55,7 +55,7 @@ func (g *Guard) Run(ctx context.Context) error {
 	defer quit()
 	protect()
 	data := g.settings.PostgreSQL.Data
-	if err := endKeeper(g.settings.Guard.Socket); err != nil {
+	if err := EndKeeper(g.settings.Guard.Socket); err != nil {
 		return err
 	}
 	found, err := Sweep(data, 0)
@@ -91,7 +91,7 @@ func (g *Guard) close() error {
 	if keeper > 0 {
 		_ = syscall.Kill(keeper, syscall.SIGTERM)
 		g.await(2*time.Second, func() bool { return g.keeperID == 0 })
-		if err := endKeeper(g.settings.Guard.Socket); err != nil {
+		if err := EndKeeper(g.settings.Guard.Socket); err != nil {
 			g.log.Error("the keeper does not end", "error", err)
 		}
 	}

@@ -214,7 +214,7 @@ func TestServerIsKilledAtItsDeadline(t *testing.T) {
 	n.start(boottime.Now().Add(5 * time.Second))
 	n.busy()
 	deadline := boottime.Now().Add(500 * time.Millisecond)
-	if err := n.client.Extend(n.ctx(), deadline); err != nil {
+	if _, err := n.client.Extend(n.ctx(), deadline); err != nil {
 		t.Fatal(err)
 	}
 	n.until("the server is fenced", func() bool { return n.state().Fence != nil })
@@ -234,7 +234,7 @@ func TestDeadlineThatIsExtendedDoesNotFence(t *testing.T) {
 	n := newNode(t)
 	n.start(boottime.Now().Add(time.Second))
 	for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(100 * time.Millisecond) {
-		if err := n.client.Extend(n.ctx(), boottime.Now().Add(time.Second)); err != nil {
+		if _, err := n.client.Extend(n.ctx(), boottime.Now().Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 	}

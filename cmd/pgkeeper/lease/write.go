@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/consul/api"
@@ -31,7 +32,7 @@ func (s *Store) Write(ctx context.Context, w decide.Write, nodes []decide.Regist
 		return err
 	})
 	switch {
-	case err != nil && neverSent(err):
+	case err != nil && (neverSent(err) || rejected(err)):
 		result.Outcome, result.Err = decide.Failed, err.Error()
 	case err != nil:
 		result.Outcome, result.Err = decide.Unknown, err.Error()
@@ -104,6 +105,12 @@ func (s *Store) operations(w decide.Write, nodes []decide.Registration) (api.Txn
 	}
 	ops = append(ops, &api.TxnOp{KV: &api.KVTxnOp{Verb: api.KVGetTree, Key: s.prefix()}})
 	return ops, ids, fault
+}
+
+// rejected says whether Consul did not even try, for want of rights or of sense in the request.
+func rejected(err error) bool {
+	var status api.StatusError
+	return errors.As(err, &status) && status.Code >= 400 && status.Code < 500
 }
 
 func refusal(answer *api.TxnResponse) string {

@@ -1,0 +1,205 @@
+package keeper
+
+import (
+	"context"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/guard"
+)
+
+const (
+	lookWithin    = 2 * time.Second
+	inspectWithin = 2 * time.Minute // it may read gigabytes of log for its end
+)
+
+// guardChanged takes in what the guard says of the processes.
+func (k *Keeper) guardChanged(state guard.State) {
+	k.mu.Lock()
+	before := k.facts.guard
+	k.facts.guard, k.facts.reachable = state, true
+	k.mu.Unlock()
+	if state.Phase == guard.Gone && before.Phase != guard.Gone {
+		k.cluster.Forget()
+		nudge(k.inspect)
+	}
+	if state.Starts != before.Starts {
+		nudge(k.look)
+	}
+	nudge(k.wake)
+}
+
+func (k *Keeper) viewed(view decide.View) {
+	k.mu.Lock()
+	if k.facts.consul.FailingSince != 0 {
+		k.log.Info("consul answers again")
+	}
+	k.facts.consul = decide.Consul{View: view}
+	k.mu.Unlock()
+	nudge(k.wake)
+}
+
+func (k *Keeper) consulFailed(began decide.Instant, err error) {
+	k.mu.Lock()
+	if k.facts.consul.FailingSince == 0 {
+		k.facts.consul.FailingSince = began
+		k.log.Warn("consul does not answer", "error", err)
+	}
+	k.mu.Unlock()
+	nudge(k.wake)
+}
+
+// observeServer looks at the running server every tick, and at once when asked.
+func (k *Keeper) observeServer(ctx context.Context) {
+	tick := time.NewTicker(k.config.Tick)
+	defer tick.Stop()
+	for {
+		k.mu.Lock()
+		runs := k.facts.guard.Phase == guard.Running
+		starting := k.facts.serverOf != k.facts.guard.Starts
+		k.mu.Unlock()
+		var soon <-chan time.Time
+		if runs && !k.lookAtServer(ctx) && starting {
+			soon = time.After(k.config.Tick / 8)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-soon:
+		case <-tick.C:
+		case <-k.look:
+		}
+	}
+}
+
+// lookAtServer reads the server's state and says whether it answered.
+func (k *Keeper) lookAtServer(ctx context.Context) bool {
+	k.mu.Lock()
+	starts := k.facts.guard.Starts
+	k.mu.Unlock()
+	within, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	server, err := k.cluster.Observe(within)
+	if err != nil {
+		k.log.Debug("the server does not answer", "error", err)
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.facts.guard.Starts != starts || k.facts.guard.Phase == guard.Gone {
+		return false // it was another server that answered
+	}
+	k.facts.server, k.facts.serverOf = server, starts
+	if !server.InRecovery && k.facts.primaryOf != starts {
+		k.facts.primaryOf = starts
+		nudge(k.ensured)
+	}
+	if server.Streaming && !k.facts.retired {
+		k.facts.retired = true
+		go k.retire()
+	}
+	nudge(k.wake)
+	return true
+}
+
+// retire removes the data that a clone replaced, now that the clone streams.
+func (k *Keeper) retire() {
+	if err := k.cluster.Retire(); err != nil {
+		k.log.Error("old data are left", "error", err)
+	}
+}
+
+// inspectData reads the disk at the beginning, when the server has gone and after actions.
+func (k *Keeper) inspectData(ctx context.Context) {
+	for {
+		k.readData(ctx)
+		var again <-chan time.Time
+		k.mu.Lock()
+		known := k.facts.dataKnown
+		k.mu.Unlock()
+		if !known {
+			again = time.After(time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.inspect:
+		case <-again:
+		}
+	}
+}
+
+// readData reads what is quick to read first, then looks for the end of the log
+// of a server that is gone.
+func (k *Keeper) readData(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, inspectWithin)
+	defer cancel()
+	k.serverMu.Lock()
+	k.storeData(ctx, false)
+	k.serverMu.Unlock()
+	k.mu.Lock()
+	gone := k.facts.guard.Phase == guard.Gone && k.facts.data.Present
+	starts := k.facts.guard.Starts
+	k.mu.Unlock()
+	if !gone {
+		return
+	}
+	data, err := k.cluster.Inspect(ctx, true)
+	if err != nil {
+		k.log.Debug("the end of the log was not found", "error", err)
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.facts.guard.Phase == guard.Gone && k.facts.guard.Starts == starts && k.facts.running&serverKinds == 0 {
+		k.facts.data = data
+		nudge(k.wake)
+	}
+}
+
+// storeData reads the disk. What is on it is not forgotten because it could not be read once.
+func (k *Keeper) storeData(ctx context.Context, gone bool) {
+	data, err := k.cluster.Inspect(ctx, gone)
+	if err != nil {
+		k.log.Error("the data cannot be inspected", "error", err)
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.facts.data, k.facts.dataKnown = data, true
+	nudge(k.wake)
+}
+
+// afterPromote makes what nodes need of a primary, and runs the job's hook, each
+// time that the node has become one.
+func (k *Keeper) afterPromote(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.ensured:
+		}
+		for {
+			within, cancel := context.WithTimeout(ctx, 30*time.Second)
+			err := k.cluster.EnsureLogin(within)
+			cancel()
+			if err == nil || ctx.Err() != nil || !k.isPrimary() {
+				break
+			}
+			k.log.Warn("the nodes' login is not there yet", "error", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(time.Second):
+			}
+		}
+		k.cluster.AfterPromote(ctx)
+	}
+}
+
+func (k *Keeper) isPrimary() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	server := k.facts.serverNow()
+	return server.State == decide.Up && !server.InRecovery
+}

@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+)
+
+// Rewind makes the stopped server's data a standby's of another node. If it is
+// interrupted the marker stays: such data can only be replaced.
+func (c *Cluster) Rewind(ctx context.Context, a decide.Rewind) error {
+	// PostgreSQL 15 reads the source's timeline from its control file, which a
+	// promotion updates only with its first checkpoint.
+	if err := c.checkpointOn(ctx, a); err != nil {
+		return err
+	}
+	identity, err := c.identity()
+	if err != nil {
+		return err
+	}
+	memory, err := c.memory()
+	if err != nil {
+		return err
+	}
+	if err := c.recover(ctx); err != nil {
+		return err
+	}
+	if err := c.put(c.marker(), []byte(string(identity)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("mark the rewind: %w", err)
+	}
+	_, err = c.run(ctx, "pg_rewind", "--target-pgdata="+c.data(), "--source-server="+c.conninfo(a.Address, c.settings.Login.Database),
+		"--no-ensure-shutdown")
+	if err != nil {
+		return c.unmark(err)
+	}
+	// What it copied includes the other node's identity and memory.
+	for _, foreign := range []string{ownFolder, "postgresql.auto.conf", "postmaster.pid", "postmaster.opts"} {
+		if err := os.RemoveAll(c.in(foreign)); err != nil {
+			return fmt.Errorf("remove what the rewind should not have copied: %w", err)
+		}
+	}
+	if err := c.putIdentity(c.data(), identity); err != nil {
+		return err
+	}
+	memory.Sole = false
+	if err := c.Remember(memory); err != nil {
+		return err
+	}
+	if err := c.put(c.in("standby.signal"), nil, 0o600); err != nil {
+		return fmt.Errorf("make the data a standby's: %w", err)
+	}
+	return c.clear(c.marker())
+}
+
+// unmark removes the marker when the rewind ended before it changed anything.
+func (c *Cluster) unmark(fault error) error {
+	for _, early := range []string{"could not find common ancestor", "could not connect", "connection to server", "must be shut down"} {
+		if strings.Contains(fault.Error(), early) {
+			return errors.Join(fault, c.clear(c.marker()))
+		}
+	}
+	return fault
+}
+
+func (c *Cluster) checkpointOn(ctx context.Context, a decide.Rewind) error {
+	conn, err := pgx.Connect(ctx, c.conninfo(a.Address, c.settings.Login.Database))
+	if err != nil {
+		return fmt.Errorf("log in to %s: %w", a.Node, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "CHECKPOINT"); err != nil {
+		return fmt.Errorf("checkpoint on %s: %w", a.Node, err)
+	}
+	return nil
+}
+
+// recover brings the data of a server that crashed to a clean end, in
+// single-user mode: nobody can connect, nothing can be committed.
+func (c *Cluster) recover(ctx context.Context) error {
+	at, err := c.control(ctx)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(at.state, "shut down") {
+		return nil
+	}
+	for _, standby := range []string{"standby.signal", "recovery.signal", "postmaster.pid"} {
+		if err := os.Remove(c.in(standby)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("prepare recovery: %w", err)
+		}
+	}
+	if err := c.writeConf(conf{}); err != nil {
+		return err
+	}
+	if _, err := c.run(ctx, "postgres", "--single", "-D", c.data(), "-c", "config_file="+c.settings.PostgreSQL.ConfigFile, "template1"); err != nil {
+		return fmt.Errorf("recover what a crash left: %w", err)
+	}
+	return nil
+}
