@@ -1,10 +1,11 @@
-package operation_test
+package realtest
 
 import (
 	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -57,7 +59,20 @@ func runDirector(text string) error {
 	c.VMInit = []string{self, "vm-init"}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	return localdirector.Run(ctx, c, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	var orphaned atomic.Bool
+	go func() {
+		for parent := os.Getppid(); os.Getppid() == parent; {
+			<-time.After(200 * time.Millisecond)
+		}
+		orphaned.Store(true)
+		stop()
+	}()
+	err = localdirector.Run(ctx, c, log)
+	if orphaned.Load() { // the test was killed and cannot clean up
+		err = errors.Join(err, vm.Destroy(context.Background(), filepath.Join(c.Dir, "host"), log), os.RemoveAll(filepath.Dir(c.Dir)))
+	}
+	return err
 }
 
 // real is a director in a process of its own, with a stemcell, the dummy
@@ -122,7 +137,7 @@ func freeAddress(t *testing.T) string {
 
 func stemcell(t *testing.T) string {
 	t.Helper()
-	build := exec.Command("../stemcell/build.sh")
+	build := exec.Command("../../stemcell/build.sh")
 	build.Stderr = os.Stderr
 	out, err := build.Output()
 	if err != nil {
