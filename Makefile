@@ -71,6 +71,10 @@ chaos: deps-test artifacts ## Inject faults into a real cluster and measure (RUN
 	go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -runs $(or $(RUNS),1) -faults $(or $(FAULTS),all) -plan $(chaos_plan) \
 		-replication $(or $(REPLICATION),$(if $(filter single-%,$(chaos_plan)),none,quorum)) -results $(CURDIR)/bench/failover/results.jsonl
 
+.PHONY: chaos-report
+chaos-report: ## Table and plots of what `make chaos` measured
+	go run ./bench/failover
+
 .PHONY: artifacts
 artifacts: deps-run
 	@$(artifacts); echo "stemcell $$stemcell"; echo "release  $$release"
@@ -102,4 +106,4 @@ clean: ## Remove what was built in the tree (the cache stays)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
