@@ -108,10 +108,10 @@ func TestFreeSubnet(t *testing.T) {
 		start uint32
 		want  string
 	}{
-		"nothing used":      {nil, 0, "10.240.0.0/20"},
-		"starting later":    {nil, 3, "10.240.48.0/20"},
-		"used ones skipped": {[]netip.Prefix{p("10.240.0.0/20"), p("10.240.17.0/24"), p("10.240.32.1/32")}, 0, "10.240.48.0/20"},
-		"wraps around":      {[]netip.Prefix{p("10.255.240.0/20")}, 255, "10.240.0.0/20"},
+		"nothing used":      {nil, 0, "198.18.0.0/20"},
+		"starting later":    {nil, 3, "198.18.48.0/20"},
+		"used ones skipped": {[]netip.Prefix{p("198.18.0.0/20"), p("198.18.17.0/24"), p("198.18.32.1/32")}, 0, "198.18.48.0/20"},
+		"wraps around":      {[]netip.Prefix{p("10.255.240.0/20")}, 255, "198.18.0.0/20"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := freeSubnet(c.used, c.start); err != nil || got.String() != c.want {
@@ -119,8 +119,19 @@ func TestFreeSubnet(t *testing.T) {
 			}
 		})
 	}
-	if got, err := freeSubnet([]netip.Prefix{p("10.0.0.0/8")}, 7); err == nil {
+	if got, err := freeSubnet([]netip.Prefix{p("198.0.0.0/8")}, 7); err == nil {
 		t.Errorf("all are used, and still got %v", got)
+	}
+}
+
+func TestNameServersAreAvoided(t *testing.T) {
+	got := nameServers("# a comment\nsearch example.org\nnameserver 198.18.0.53\nnameserver ::1\n nameserver 10.0.0.2 \nnameserver\nnameserver x\n")
+	want := []netip.Prefix{netip.MustParsePrefix("198.18.0.53/32"), netip.MustParsePrefix("10.0.0.2/32")}
+	if !slices.Equal(got, want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	if subnet, err := freeSubnet(got, 0); err != nil || subnet.Contains(got[0].Addr()) {
+		t.Errorf("got %v, %v: it hides a name server", subnet, err)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const unreachableMetric = 9999
 
 // EnsureSubnet gives the bridge the gateway's address, with the subnet's length
-// (10.240.16.1/24). It refuses subnets outside the stack's. Repeating is
+// (198.18.16.1/24). It refuses subnets outside the stack's. Repeating is
 // harmless. After the machine has booted, it must be called again before VMs
 // are created.
 func (h *Host) EnsureSubnet(_ context.Context, gateway netip.Prefix) error {

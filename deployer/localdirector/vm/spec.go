@@ -16,7 +16,7 @@ var (
 // Stack is what tells one local director's objects from everything else on the machine.
 type Stack struct {
 	Name   string       `json:"name"`   // at most 4 characters; prefix of all links and cgroups
-	Subnet netip.Prefix `json:"subnet"` // a /20 below 10.240.0.0/12
+	Subnet netip.Prefix `json:"subnet"` // a /20 below 198.18.0.0/15
 	Bridge string       `json:"bridge"`
 }
 
@@ -35,7 +35,7 @@ type VMSpec struct {
 
 // Network is a VM's place in one manual network.
 type Network struct {
-	Address netip.Prefix // the VM's address with the network's length: 10.240.16.5/24
+	Address netip.Prefix // the VM's address with the network's length: 198.18.16.5/24
 	Gateway netip.Addr
 	DNS     []netip.Addr
 	Default []string // which of dns, gateway this network is the default for

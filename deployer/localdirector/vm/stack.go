@@ -37,7 +37,9 @@ func Inspect(dir string) (Stack, Limits, error) {
 }
 
 // stacksRange is where stacks take their subnets from, stackBits their length.
-var stacksRange = netip.MustParsePrefix("10.240.0.0/12")
+// RFC 2544 sets it aside for benchmarks: unlike private ranges, nothing that
+// this machine reaches through its default route should live there.
+var stacksRange = netip.MustParsePrefix("198.18.0.0/15")
 
 const stackBits = 20
 
@@ -139,7 +141,8 @@ next:
 	return netip.Prefix{}, fmt.Errorf("choose a stack's subnet: none is free in %v", stacksRange)
 }
 
-// usedPrefixes lists all addresses and routes but the default route.
+// usedPrefixes lists all addresses, routes but the default route, and the name
+// servers, which may be behind that one.
 func usedPrefixes() ([]netip.Prefix, error) {
 	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{}, netlink.RT_FILTER_TABLE)
 	if err != nil {
@@ -157,7 +160,26 @@ func usedPrefixes() ([]netip.Prefix, error) {
 			}
 		}
 	}
-	return used, nil
+	resolver, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look for name servers: %w", err)
+	}
+	return append(used, nameServers(string(resolver))...), nil
+}
+
+// nameServers reads the IPv4 name servers of a resolv.conf(5).
+func nameServers(resolver string) []netip.Prefix {
+	var servers []netip.Prefix
+	for line := range strings.Lines(resolver) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "nameserver" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(fields[1]); err == nil && addr.Is4() {
+			servers = append(servers, netip.PrefixFrom(addr, 32))
+		}
+	}
+	return servers
 }
 
 // usedNames lists the links and top-level cgroups of this machine.
