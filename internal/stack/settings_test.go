@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestSettingsAreMadeOnceAndKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again != first {
+	if !reflect.DeepEqual(again, first) {
 		t.Errorf("a second start has other settings:\n%+v\n%+v", first, again)
 	}
 	seen := map[string]bool{}
