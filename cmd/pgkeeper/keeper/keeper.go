@@ -49,6 +49,7 @@ type facts struct {
 	reachable bool
 	server    decide.Server
 	serverOf  uint64 // the start that server was read from
+	silence   string // why the server did not answer last time
 	data      decide.Data
 	dataKnown bool
 	consul    decide.Consul

@@ -81,7 +81,12 @@ func (k *Keeper) lookAtServer(ctx context.Context) bool {
 	defer cancel()
 	server, err := k.cluster.Observe(within)
 	if err != nil {
-		k.log.Debug("the server does not answer", "error", err)
+		k.mu.Lock()
+		if k.facts.silence != err.Error() {
+			k.facts.silence = err.Error()
+			k.log.Warn("the server does not answer", "error", err)
+		}
+		k.mu.Unlock()
 		return false
 	}
 	k.mu.Lock()
@@ -89,7 +94,7 @@ func (k *Keeper) lookAtServer(ctx context.Context) bool {
 	if k.facts.guard.Starts != starts || k.facts.guard.Phase == guard.Gone {
 		return false // it was another server that answered
 	}
-	k.facts.server, k.facts.serverOf = server, starts
+	k.facts.server, k.facts.serverOf, k.facts.silence = server, starts, ""
 	if !server.InRecovery && k.facts.primaryOf != starts {
 		k.facts.primaryOf = starts
 		nudge(k.ensured)

@@ -81,6 +81,7 @@ func (c *Cluster) connect(ctx context.Context) (*pgx.Conn, error) {
 	config.RuntimeParams = map[string]string{
 		"application_name": "pgkeeper", "search_path": "pg_catalog,pg_temp", "default_transaction_read_only": "off",
 		"synchronous_commit": "local", "statement_timeout": "0", "client_min_messages": "warning",
+		"client_encoding": "UTF8", "standard_conforming_strings": "on",
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	conn, err := pgx.ConnectConfig(ctx, config)

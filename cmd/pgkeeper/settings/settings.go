@@ -163,6 +163,7 @@ func (s *Settings) Validate() error {
 // Decide returns what the decisions need.
 func (s *Settings) Decide() decide.Config {
 	cfg := decide.Defaults(s.Node, s.Address, s.Replication)
+	cfg.StatusPort = s.Status.Port
 	cfg.StopWithin = time.Duration(s.PostgreSQL.StopWithin) * time.Second
 	return cfg
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+// healthy waits until one node is a writable primary that the alias names and
+// all others stream as members.
+func (l *lab) healthy(within time.Duration) *labNode {
+	l.t.Helper()
+	var primary *labNode
+	took := l.until(within, "a healthy cluster", func() bool {
+		primary = nil
+		for _, n := range l.nodes {
+			report, err := n.status()
+			if err != nil || len(report.Members) != len(l.nodes) {
+				return false
+			}
+			switch serves(report) {
+			case "primary":
+				if primary != nil {
+					return false
+				}
+				primary = n
+			case "standby":
+			default:
+				return false
+			}
+		}
+		return primary != nil && l.primary() == primary
+	})
+	l.t.Logf("healthy after %s, primary %s", took.Round(time.Millisecond), primary.name)
+	return primary
+}
+
+// fault is something that happens to the primary, and what an app may see of it.
+type fault struct {
+	name   string
+	strike func(l *lab, primary *labNode)
+	heal   func(l *lab, struck *labNode)
+	// moves: another node must be primary afterwards.
+	moves bool
+	// outage is the longest pause between two acknowledged writes.
+	outage time.Duration
+}
+
+var faults = []fault{
+	{
+		name: "kill -9 of PostgreSQL", moves: true, outage: 3 * time.Second,
+		strike: func(l *lab, p *labNode) { l.signal(p.postmaster(), syscall.SIGKILL) },
+	},
+	{
+		name: "switchover", moves: true, outage: 3 * time.Second,
+		strike: func(l *lab, p *labNode) {
+			if out, err := p.command("switchover"); err != nil {
+				l.t.Errorf("switchover: %v %s", err, out)
+			}
+		},
+	},
+	{
+		name: "kill -9 of the keeper", outage: 2 * time.Second,
+		strike: func(l *lab, p *labNode) { l.signal(p.keeper(), syscall.SIGKILL) },
+	},
+	{
+		name: "kill -9 of the guard", outage: 12 * time.Second,
+		strike: func(_ *lab, p *labNode) { p.killGuard() },
+		heal:   func(_ *lab, p *labNode) { p.start() },
+	},
+	{
+		name: "keeper stopped", moves: true, outage: 12 * time.Second,
+		strike: func(l *lab, p *labNode) { l.signal(p.keeper(), syscall.SIGSTOP) },
+		heal:   func(l *lab, p *labNode) { l.signal(p.keeper(), syscall.SIGCONT) },
+	},
+	{
+		name: "node dead", moves: true, outage: 12 * time.Second,
+		strike: func(_ *lab, p *labNode) { p.die() },
+		heal:   func(_ *lab, p *labNode) { p.start() },
+	},
+	{
+		name: "drain", moves: true, outage: 3 * time.Second,
+		strike: func(l *lab, p *labNode) {
+			if out, err := p.command("drain"); err != nil {
+				l.t.Errorf("drain: %v %s", err, out)
+			}
+			p.stop()
+		},
+		heal: func(_ *lab, p *labNode) { p.start() },
+	},
+}
+
+func (l *lab) signal(pid int, signal syscall.Signal) {
+	l.t.Helper()
+	if err := syscall.Kill(pid, signal); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// TestFaults strikes the primary of a real cluster with quorum commit again and
+// again: writes go on in time, no acknowledged row is lost, and the cluster is whole afterwards.
+func TestFaults(t *testing.T) {
+	l := newLab(t, "quorum", 3)
+	for _, n := range l.nodes {
+		n.start()
+	}
+	l.healthy(90 * time.Second)
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) { l.suffer(t, f) })
+	}
+}
+
+func (l *lab) suffer(t *testing.T, f fault) {
+	outer := l.t
+	l.t = t
+	defer func() { l.t = outer }()
+	before := l.healthy(90 * time.Second)
+	w := l.newWriter()
+	l.until(10*time.Second, "the writer to write", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.acked) > 20
+	})
+	moment := time.Now()
+	f.strike(l, before)
+	avoid := ""
+	if f.moves {
+		avoid = before.name
+	}
+	outage := w.since(moment, 40*time.Second, avoid)
+	if f.heal != nil {
+		f.heal(l, before)
+	}
+	healed := time.Now()
+	after := l.healthy(90 * time.Second)
+	lost, acked := w.lost(t)
+	report, err := before.status()
+	if err != nil {
+		t.Error(err)
+	}
+	fence := "none"
+	if report.Fence != nil {
+		fence = report.Fence.Late.String()
+	}
+	t.Logf("%s: outage %s, %s → %s, whole %s after it was healed, %d rows acknowledged, %d lost, fence late by %s",
+		f.name, outage.Round(time.Millisecond), before.name, after.name, time.Since(healed).Round(time.Millisecond), acked, lost, fence)
+	if lost != 0 {
+		t.Errorf("%d acknowledged rows are lost", lost)
+	}
+	if outage > f.outage {
+		t.Errorf("outage of %s, at most %s is allowed", outage, f.outage)
+	}
+	if f.moves && after == before {
+		t.Error("the primary's role did not move")
+	}
+}
