@@ -49,7 +49,7 @@ func (d *Director) bindGroups(ctx context.Context, p *plan) error {
 		p.releases[r.Name] = &found
 	}
 	for i := range p.manifest.InstanceGroups {
-		g := &groupPlan{InstanceGroup: &p.manifest.InstanceGroups[i]}
+		g := &groupPlan{InstanceGroup: &p.manifest.InstanceGroups[i], skipDrain: p.skipDrain}
 		wanted, ok := p.manifest.Stemcell(g.Stemcell)
 		if !ok {
 			return fmt.Errorf("instance group %s: unknown stemcell %s", g.Name, g.Stemcell)

@@ -63,12 +63,12 @@ func (d *Director) deleteDeployment(ctx context.Context, run *task.Run, r Delete
 }
 
 // deleteUnneeded removes instances that the manifest no longer asks for.
-func (d *Director) deleteUnneeded(ctx context.Context, run *task.Run, instances []*observed, limit int, tags ...string) error {
+func (d *Director) deleteUnneeded(ctx context.Context, run *task.Run, instances []*observed, skip skipDrain, limit int, tags ...string) error {
 	if len(instances) == 0 {
 		return nil
 	}
 	stage := run.Stage("Deleting unneeded instances", len(instances), tags...)
-	deletion := deletion{d: d, run: run, intent: deleteInstance, keepDisks: true}
+	deletion := deletion{d: d, run: run, intent: deleteInstance, keepDisks: true, skipDrain: skip}
 	return inParallel(ctx, limit, instances, func(ctx context.Context, o *observed) error {
 		return deletion.perform(ctx, stage, o)
 	})
@@ -83,12 +83,13 @@ type deletion struct {
 	intent stopIntent
 	// keepDisks turns persistent disks into orphans.
 	keepDisks bool
+	skipDrain skipDrain
 }
 
 func (x deletion) perform(ctx context.Context, stage *task.Stage, o *observed) error {
 	return audited(ctx, x.run, instanceEvent("delete", o.row), func(*db.Event) error {
 		return stage.Do(label(o.row), func(*task.Step) error {
-			err := x.d.stopForDeletion(ctx, x.run, o.row, x.intent, false)
+			err := x.d.stopForDeletion(ctx, x.run, o.row, x.intent, x.skipDrain.of(o.row.Group))
 			if err := x.forgive(ctx, o.row, err); err != nil {
 				return err
 			}

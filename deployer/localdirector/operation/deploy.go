@@ -112,7 +112,7 @@ func (d *Director) converge(ctx context.Context, run *task.Run, p *plan, text st
 			return err
 		}
 	}
-	if err := d.deleteUnneeded(ctx, run, p.obsolete, d.config.MaxThreads); err != nil {
+	if err := d.deleteUnneeded(ctx, run, p.obsolete, p.skipDrain, d.config.MaxThreads); err != nil {
 		return err
 	}
 	if err := d.createMissingVMs(ctx, run, p.instances(serviceInstances)); err != nil {
@@ -241,7 +241,7 @@ func (d *Director) createMissingVMs(ctx context.Context, run *task.Run, instance
 func (d *Director) updateGroup(ctx context.Context, run *task.Run, g *groupPlan) error {
 	if len(g.obsolete) > 0 {
 		g.changed = true
-		if err := d.deleteUnneeded(ctx, run, g.obsolete, g.Update.MaxInFlightOf(len(g.obsolete)), g.Name); err != nil {
+		if err := d.deleteUnneeded(ctx, run, g.obsolete, g.skipDrain, g.Update.MaxInFlightOf(len(g.obsolete)), g.Name); err != nil {
 			return err
 		}
 	}

@@ -76,8 +76,12 @@ func TestErrand(t *testing.T) {
 		"on an ID":    {ErrandRequest{Name: "smoke", Instances: []InstanceFilter{{Group: "web", ID: second}}}, []string{"web/1 0"}, "1 succeeded, 0 errored, 0 canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			calls := r.world.count()
 			e := r.errand(c.request)
 			r.succeeded(e)
+			if made := slices.Contains(r.world.since(calls), "create_vm"); made != slices.Contains(c.want, "check/0 0") {
+				t.Errorf("a VM was made: %v", made)
+			}
 			if got := r.ran(e); !reflect.DeepEqual(got, c.want) || e.Result != c.result {
 				t.Errorf("ran on %q, result %q; want %q, %q", got, e.Result, c.want, c.result)
 			}

@@ -115,7 +115,6 @@ func errandJob(g *groupPlan) string {
 func (e *errandRun) addTargets(group *groupPlan) {
 	instances := group.instances
 	if group.Errand() {
-		e.own = append(e.own, group)
 		instances = instances[:min(1, len(instances))]
 	}
 	var targets []*instancePlan
@@ -130,6 +129,9 @@ func (e *errandRun) addTargets(group *groupPlan) {
 	}
 	if len(targets) > 1 {
 		e.run.Warn("Executing errand on multiple instances in parallel. Use the `--instance` flag to run the errand on a single instance.")
+	}
+	if group.Errand() && len(targets) > 0 {
+		e.own = append(e.own, group)
 	}
 	e.targets = append(e.targets, targets...)
 }

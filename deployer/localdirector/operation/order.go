@@ -2,9 +2,6 @@ package operation
 
 import (
 	"context"
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
@@ -24,10 +21,10 @@ type wave[T any] struct {
 func waves[T any](items []T, az func(T) string, update manifest.Update) []wave[T] {
 	var out []wave[T]
 	for i, zone := range byAZ(items, az) {
-		limit := max(1, update.MaxInFlight.Of(len(zone)))
+		limit := update.MaxInFlightOf(len(zone))
 		canaries := 0
 		if i == 0 {
-			canaries = min(max(0, update.Canaries.Of(len(zone))), len(zone))
+			canaries = min(update.CanariesOf(len(zone)), len(zone))
 		}
 		if canaries > 0 {
 			out = append(out, wave[T]{items: zone[:canaries], limit: limit, canary: true})
@@ -103,15 +100,4 @@ func inParallel[T any](ctx context.Context, limit int, items []T, f func(context
 		return context.Cause(ctx)
 	}
 	return first
-}
-
-// parseAmount reads the canaries and max_in_flight overrides of a request:
-// "2" or "50%".
-func parseAmount(text string) (manifest.Amount, error) {
-	number, percent := strings.CutSuffix(text, "%")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 || (percent && n > 100) {
-		return manifest.Amount{}, fmt.Errorf("%q is neither a number nor a percentage", text)
-	}
-	return manifest.Amount{Number: n, Percent: percent}, nil
 }

@@ -107,16 +107,3 @@ func TestInParallelStopsWhenCancelled(t *testing.T) {
 		t.Errorf("got %v after %d runs, want %v after 1", err, ran, reason)
 	}
 }
-
-func TestParseAmount(t *testing.T) {
-	for text, want := range map[string]manifest.Amount{"2": {Number: 2}, "50%": {Number: 50, Percent: true}, "0": {}} {
-		if got, err := parseAmount(text); err != nil || got != want {
-			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "many", "-1", "101%", "1.5", "%"} {
-		if got, err := parseAmount(text); err == nil {
-			t.Errorf("%q: got %v, want an error", text, got)
-		}
-	}
-}

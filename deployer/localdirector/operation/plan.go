@@ -22,6 +22,7 @@ type plan struct {
 	links      *manifest.DeploymentLinks
 	needs      requirements
 	secrets    []string
+	skipDrain  skipDrain
 	// release gives back the addresses that are held for the plan.
 	release func()
 }
@@ -35,7 +36,8 @@ type groupPlan struct {
 	disk      *diskSpec
 	instances []*instancePlan
 	obsolete  []*observed // scaled away
-	changed   bool        // an instance was touched or removed
+	skipDrain skipDrain
+	changed   bool // an instance was touched or removed
 }
 
 // plannedJob is a job of a group with its release.

@@ -47,7 +47,7 @@ func (d *Director) parse(ctx context.Context, redact func(...string), g goal) (*
 	if err != nil {
 		return nil, deploymentNotFound(g.deployment, err)
 	}
-	p := &plan{deployment: deployment, releases: map[string]*release.Release{}, release: func() {}}
+	p := &plan{deployment: deployment, skipDrain: g.skipDrain, releases: map[string]*release.Release{}, release: func() {}}
 	store := variableStore{db: d.db, deployment: g.deployment}
 	if err := d.parseCloudConfig(ctx, redact, g, p, store); err != nil {
 		return nil, err
