@@ -11,8 +11,11 @@ step := scripts/step.sh
 go_files := $(shell git ls-files '*.go' 2>/dev/null)
 
 # The stemcell and the release, built when needed: their scripts print the path.
-# Compiling Consul for the release goes on beside the stemcell's unpacking.
-artifacts = boshrelease/consul.sh >/dev/null & consul=$$!; stemcell=$$(deployer/localdirector/stemcell/build.sh); wait $$consul; release=$$(BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh)
+# Consul, a part of the release, takes a compiler some minutes and the stemcell a
+# download: side by side.
+artifacts = boshrelease/consul.sh >/dev/null & consul=$$!; \
+	stemcell=$$(deployer/localdirector/stemcell/build.sh); wait $$consul; \
+	release=$$(BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh)
 stack_flags = --stemcell "$$stemcell" --release "$$release" --compiled-packages "$(HOLDFAST_CACHE)/compiled"
 
 ##@ Use it

@@ -7,6 +7,9 @@ import (
 	"github.com/holdfast-osb/holdfast/deployer"
 )
 
+// componentTag is carried by deployments that are a part of Holdfast.
+const componentTag = "component"
+
 // Orphans lists the deployments that carry our tag but belong to no instance
 // of this store. An empty deployer is no evidence: an error is returned
 // instead of calling everything an orphan.
@@ -22,7 +25,8 @@ func (b *Broker) Orphans(ctx context.Context) ([]deployer.Deployment, error) {
 	}
 	var orphans []deployer.Deployment
 	for _, d := range deployments {
-		if owners[d.Name] == "" {
+		// Parts of Holdfast itself are nobody's instance.
+		if owners[d.Name] == "" && d.Tags[componentTag] == "" {
 			orphans = append(orphans, d)
 		}
 	}

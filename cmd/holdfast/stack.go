@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,17 +28,19 @@ func accessFile(state string) string { return stack.Folder(state).AccessFile() }
 type stackFlags struct {
 	stemcell, release, compiled string
 	resurrectionDelay           time.Duration
+	consulServers               int
 }
 
 func (f *stackFlags) addArtifacts(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.stemcell, "stemcell", "", "stemcell tarball, as made by make stemcell")
 	cmd.Flags().StringVar(&f.release, "release", "", "release tarball, as made by make release")
 	cmd.Flags().StringVar(&f.compiled, "compiled-packages", "", "folder of compiled packages that outlives the stack")
+	cmd.Flags().IntVar(&f.consulServers, "consul-servers", 0, "number of Consul servers, 1 or 3 (default: what the stack has, 1 at first)")
 	cmd.Flags().DurationVar(&f.resurrectionDelay, "resurrection-delay", 0, "how long a dead VM stays dead before it is recreated")
 }
 
 func (f *stackFlags) config(folder stack.Folder) stack.Config {
-	return stack.Config{Folder: folder, Stemcell: f.stemcell, Release: f.release, CompiledPackages: f.compiled, ResurrectionDelay: f.resurrectionDelay}
+	return stack.Config{Folder: folder, Stemcell: f.stemcell, Release: f.release, CompiledPackages: f.compiled, ResurrectionDelay: f.resurrectionDelay, ConsulServers: f.consulServers}
 }
 
 func newUpCommand() *cobra.Command {
@@ -46,8 +49,8 @@ func newUpCommand() *cobra.Command {
 	var detach bool
 	cmd := &cobra.Command{
 		Use: "up", GroupID: groupStack, Args: cobra.NoArgs,
-		Short: "Start director, deployer, SPI and broker, and keep them running",
-		Long: "Start director, deployer, SPI and broker, each a process of its own, and restart what dies.\n" +
+		Short: "Start director, deployer, Consul, SPI and broker, and keep them running",
+		Long: "Start director, deployer, SPI and broker, each a process of its own, and restart what dies. Consul is a deployment.\n" +
 			"Ctrl-C ends the parts and leaves the VMs running; `holdfast up` goes on with them, `holdfast down` removes everything.",
 	}
 	flags.addArtifacts(cmd)
@@ -88,12 +91,15 @@ func upForeground(cmd *cobra.Command, config stack.Config) error {
 // printAccess says how to reach everything.
 func printAccess(w io.Writer, folder stack.Folder, s *stack.Stack) {
 	access, director := s.Access(), s.DirectorAccess()
+	resolver, domain := s.Resolver()
+	host, port, _ := strings.Cut(resolver, ":")
 	fmt.Fprintf(w, `
 Broker    %s   user %s, password in %s
 Director  %s   for the stock bosh CLI:
           export BOSH_ENVIRONMENT=%s BOSH_CLIENT=%s BOSH_CA_CERT=%s
           export BOSH_CLIENT_SECRET=$(sed -n 's/.*"director_password": "\(.*\)".*/\1/p' %s)
-Logs      %s
+Names     %[12]s   DNS for *.%[13]s: dig @%[14]s -p %[15]s NAME
+Logs      %[9]s
 
 Try       holdfast services%[10]s
           holdfast create postgresql single-small mydb%[10]s
@@ -102,7 +108,7 @@ Try       holdfast services%[10]s
 
 %[11]s
 `, access.URL, access.Username, folder.AccessFile(),
-		director.URL, director.URL, director.Username, director.CAFile, director.SecretsFile, filepath.Dir(folder.LogFile("x")), stateFlag(folder), readyLine)
+		director.URL, director.URL, director.Username, director.CAFile, director.SecretsFile, filepath.Dir(folder.LogFile("x")), stateFlag(folder), readyLine, resolver, domain, host, port)
 }
 
 // stateFlag is what a command needs to find a stack that is not in the default
@@ -253,6 +259,8 @@ func newStatusCommand() *cobra.Command {
 			deployments = fmt.Sprint(len(status.Deployments))
 		}
 		out.line("\nbroker       %s\ndirector     %s\nnetwork      %s on %s\nlimits       %s\ndeployments  %s", status.BrokerURL, status.DirectorURL, status.Network.Subnet, status.Network.Bridge, status.Network.Limits, deployments)
+		consul := status.Consul
+		out.line("consul       %d servers, leader %s\nnames        *.%s by DNS on %s", len(consul.Servers), cmp.Or(consul.Leader, "unknown: "+consul.Problem), consul.Domain, consul.Resolver)
 		if status.Problem != "" {
 			return errors.New(status.Problem)
 		}

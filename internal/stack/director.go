@@ -173,7 +173,8 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 	return nil
 }
 
-// Deployments lists the names of the director's deployments.
+// Deployments lists the names of the director's deployments, Consul's aside: it
+// is a part of the stack.
 func (s *Stack) Deployments() ([]string, error) { return deploymentNames(s.folder, s.settings) }
 
 func deploymentNames(folder Folder, s settings) ([]string, error) {
@@ -185,9 +186,11 @@ func deploymentNames(folder Folder, s settings) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list deployments: %w", err)
 	}
-	names := make([]string, len(deployments))
-	for i, deployment := range deployments {
-		names[i] = deployment.Name()
+	names := []string{}
+	for _, deployment := range deployments {
+		if deployment.Name() != consulDeployment {
+			names = append(names, deployment.Name())
+		}
 	}
 	return names, nil
 }

@@ -27,7 +27,7 @@ func (s *Stack) writeConfigs() error {
 				"username": s.settings.DirectorUsername, "password": s.settings.DirectorPassword,
 			},
 		},
-		"spi": {"listen": s.settings.SPIAddress, "token": s.settings.SPIToken},
+		"spi": s.providerConfig(),
 		"broker": {
 			"listen": s.settings.BrokerAddress, "operations_listen": s.settings.OperationsAddress,
 			"store": map[string]any{
@@ -74,6 +74,16 @@ func (s *Stack) writeTemplateDefaults() error {
 		return fmt.Errorf("encode the templates' defaults: %w", err)
 	}
 	return writeFile(s.folder.templatesDir()+"/defaults.yml", content)
+}
+
+func (s *Stack) providerConfig() map[string]any {
+	config := map[string]any{"listen": s.settings.SPIAddress, "token": s.settings.SPIToken}
+	if c := s.settings.Consul; len(c.Addresses) > 0 {
+		config["postgresql"] = map[string]any{"domain": domain, "consul": map[string]any{
+			"addresses": c.Addresses, "server_name": consulServerName, "ca_cert": c.CA.Certificate, "token": c.ProviderToken,
+		}}
+	}
+	return config
 }
 
 func (s *Stack) directorPart() part {

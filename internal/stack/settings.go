@@ -27,6 +27,10 @@ type settings struct {
 	BrokerPassword   string `json:"broker_password"`
 	// SealKey seals what the broker stores: 32 bytes, base64.
 	SealKey string `json:"seal_key"`
+
+	// ResolverAddress answers DNS for the instances' names.
+	ResolverAddress string         `json:"resolver_address"`
+	Consul          consulSettings `json:"consul"`
 }
 
 // Preferred ports; a stack takes another one where one is in use.
@@ -36,15 +40,36 @@ const (
 	spiPort      = 25581
 	brokerPort   = 25500
 	metricsPort  = 25501
+	resolverPort = 25553
 )
 
-// loadSettings reads the stack's settings, making them on the first start.
+// loadSettings reads the stack's settings, making on the first start what is
+// not there. A stack that was made before there was a setting gets it now.
 func loadSettings(folder Folder) (settings, error) {
 	var s settings
 	found, err := readJSON(folder.settingsFile(), &s)
-	if err != nil || found {
+	if err != nil {
 		return s, err
 	}
+	if !found {
+		if s, err = newSettings(); err != nil {
+			return s, err
+		}
+	}
+	if s.ResolverAddress == "" {
+		if s.ResolverAddress, err = freeAddress(resolverPort); err != nil {
+			return s, err
+		}
+	}
+	if s.Consul.ManagementToken == "" {
+		if s.Consul, err = newConsulSettings(); err != nil {
+			return s, fmt.Errorf("make Consul's keys: %w", err)
+		}
+	}
+	return s, writeJSON(folder.settingsFile(), s)
+}
+
+func newSettings() (s settings, err error) {
 	for _, a := range []struct {
 		address   *string
 		preferred int
@@ -60,7 +85,7 @@ func loadSettings(folder Folder) (settings, error) {
 	key := make([]byte, 32)
 	rand.Read(key) // never fails, by its documentation
 	s.SealKey = base64.StdEncoding.EncodeToString(key)
-	return s, writeJSON(folder.settingsFile(), s)
+	return s, nil
 }
 
 // freeAddress returns a loopback address that nothing listens on now.

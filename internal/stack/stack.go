@@ -27,6 +27,8 @@ type Config struct {
 	CompiledPackages string
 	// ResurrectionDelay is how long a dead VM stays dead.
 	ResurrectionDelay time.Duration
+	// ConsulServers is 1 or 3; 0 keeps what the stack has, 1 at first.
+	ConsulServers int
 	// Report is told in one line what happens while the stack starts.
 	Report func(format string, args ...any)
 	Log    *slog.Logger
@@ -76,6 +78,9 @@ func Up(ctx context.Context, config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	if s.settings, err = loadSettings(s.folder); err != nil {
+		return nil, err
+	}
+	if s.settings.Consul.Servers, err = consulServers(config.ConsulServers, s.settings.Consul.Servers); err != nil {
 		return nil, err
 	}
 	if err := writeJSON(s.folder.processFile(supervisorName), self()); err != nil {
@@ -128,12 +133,15 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.fillDirector(ctx); err != nil {
 		return err
 	}
-	for _, p := range []part{s.deployerPart(), s.spiPart(), s.brokerPart()} {
+	for _, step := range []func(context.Context) error{
+		s.announced(s.deployerPart()), s.startConsul, s.startResolver,
+		func(context.Context) error { return s.writeConfigs() }, // now Consul's addresses are known
+		s.announced(s.spiPart()), s.announced(s.brokerPart()),
+	} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s.config.Report("starting the %s", p.name)
-		if err := s.startPart(ctx, p); err != nil {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -153,6 +161,13 @@ func (s *Stack) access() Access {
 
 // Access tells how to reach the broker.
 func (s *Stack) Access() Access { return s.access() }
+
+func (s *Stack) announced(p part) func(context.Context) error {
+	return func(ctx context.Context) error {
+		s.config.Report("starting the %s", p.name)
+		return s.startPart(ctx, p)
+	}
+}
 
 // startLimit bounds a part's start.
 const startLimit = time.Minute

@@ -19,7 +19,8 @@ type Status struct {
 	BrokerURL   string       `json:"broker_url,omitempty"`
 	DirectorURL string       `json:"director_url,omitempty"`
 	Network     Network      `json:"network,omitzero"`
-	Deployments []string     `json:"deployments"` // null when the director was not there to say
+	Deployments []string     `json:"deployments"` // of instances; null when the director was not there to say
+	Consul      ConsulStatus `json:"consul"`
 	// Problem says what of this could not be found out.
 	Problem string `json:"problem,omitempty"`
 }
@@ -70,6 +71,7 @@ func ReadStatus(ctx context.Context, folder Folder) (Status, error) {
 			problems = append(problems, err)
 		}
 	}
+	status.Consul = readConsulStatus(ctx, s)
 	if len(problems) > 0 {
 		status.Problem = errors.Join(problems...).Error()
 	}

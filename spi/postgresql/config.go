@@ -1,11 +1,15 @@
 package postgresql
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/holdfast-osb/holdfast/internal/secret"
 )
 
 // Config of the provider. Plans may be replaced by the operator's own.
@@ -23,6 +27,54 @@ type Config struct {
 	// StatementTimeout one statement there.
 	ConnectTimeout   time.Duration `yaml:"connect_timeout"`
 	StatementTimeout time.Duration `yaml:"statement_timeout"`
+	// PrimaryTimeout bounds the search for an instance's primary: a failover
+	// takes seconds.
+	PrimaryTimeout time.Duration `yaml:"primary_timeout"`
+	// Consul, without which there are neither clusters nor names.
+	Consul ConsulConfig `yaml:"consul"`
+	// Keeper puts single servers under the keeper as well, and gives them the
+	// names that clusters have. It needs Consul.
+	Keeper bool `yaml:"keeper"`
+	// Clusters adds the plans cluster-small and cluster-large. It needs Keeper.
+	Clusters bool `yaml:"clusters"`
+}
+
+// ConsulConfig is how the provider, and the nodes it prepares, reach Consul.
+type ConsulConfig struct {
+	Addresses []string `yaml:"addresses"` // of the servers' HTTPS API: IP addresses, port 8501 unless given
+	// ServerName is in the servers' certificate.
+	ServerName string `yaml:"server_name"`
+	CACert     string `yaml:"ca_cert"` // PEM
+	// Token may make and remove policies and tokens (acl = "write"), and
+	// remove what a deployment left: its keys and its node.
+	Token secret.Secret `yaml:"token"`
+}
+
+func (c ConsulConfig) enabled() bool { return len(c.Addresses) > 0 }
+
+func (c ConsulConfig) faults() []error {
+	if !c.enabled() {
+		return nil
+	}
+	var faults []error
+	for i, address := range c.Addresses {
+		if _, err := netip.ParseAddr(address); err == nil {
+			continue
+		}
+		if _, err := netip.ParseAddrPort(address); err != nil {
+			faults = append(faults, fmt.Errorf("consul.addresses[%d]: must be an IP address, with a port or without, got %q", i, address))
+		}
+	}
+	if !domainPattern.MatchString(c.ServerName) {
+		faults = append(faults, fmt.Errorf("consul.server_name: must be a DNS name, got %q", c.ServerName))
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM([]byte(c.CACert)) {
+		faults = append(faults, errors.New("consul.ca_cert: must be a certificate (PEM)"))
+	}
+	if c.Token.Empty() {
+		faults = append(faults, errors.New("consul.token: must be given"))
+	}
+	return faults
 }
 
 // PlanConfig is one plan: what the catalog says and what the template gets.
@@ -49,6 +101,8 @@ func Defaults() Config {
 		Port:             5432,
 		ConnectTimeout:   3 * time.Second,
 		StatementTimeout: 15 * time.Second,
+		PrimaryTimeout:   15 * time.Second,
+		Consul:           ConsulConfig{ServerName: "server.dc1.holdfast.internal"},
 		Plans: []PlanConfig{
 			{
 				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b11", Name: "single-small", Template: "postgresql-single", Free: true, Poolable: true,
@@ -93,6 +147,16 @@ func (c Config) Validate() error {
 	}
 	if c.StatementTimeout < time.Second || c.StatementTimeout > 30*time.Second {
 		refuse("statement_timeout: must be from 1s to 30s, got %s", c.StatementTimeout)
+	}
+	if c.PrimaryTimeout < time.Second || c.PrimaryTimeout > 20*time.Second {
+		refuse("primary_timeout: must be from 1s to 20s, got %s", c.PrimaryTimeout)
+	}
+	faults = append(faults, c.Consul.faults()...)
+	if c.Keeper && !c.Consul.enabled() {
+		refuse("keeper: needs consul.addresses")
+	}
+	if c.Clusters && !c.Keeper {
+		refuse("clusters: needs keeper")
 	}
 	if len(c.Plans) == 0 {
 		refuse("plans: at least one is needed")
