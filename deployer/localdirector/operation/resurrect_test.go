@@ -21,11 +21,11 @@ func (r *rig) watching() {
 	r.t.Cleanup(func() { stop(); <-done })
 }
 
-func newWatchedRig(t *testing.T, delay time.Duration) *rig {
+func newWatchedRig(t *testing.T, agentTimeout time.Duration) *rig {
 	t.Helper()
 	r := newRig(t)
 	r.mustDeploy(withErrand()...)
-	r.delay, r.agentTimeout = delay, 200*time.Millisecond
+	r.delay, r.agentTimeout = 0, agentTimeout
 	r.restart()
 	r.watching()
 	return r
@@ -52,7 +52,7 @@ func (r *rig) fixed(n int) ended {
 }
 
 func TestDeadVMsComeBack(t *testing.T) {
-	r := newWatchedRig(t, 0)
+	r := newWatchedRig(t, time.Minute)
 	cids := []string{r.rows()[1].VM.CID, r.rows()[2].VM.CID}
 	r.world.disks[r.activeDisk(1)].content = "data"
 	for _, cid := range cids {
@@ -125,7 +125,7 @@ func (r *rig) must(err error) {
 // TestTheResurrectorWaitsForTasks: while a task holds the deployment's lock, a
 // VM that is not there is that task's business.
 func TestTheResurrectorWaitsForTasks(t *testing.T) {
-	r := newWatchedRig(t, 0)
+	r := newWatchedRig(t, time.Minute)
 	inside, goOn := make(chan struct{}, 8), make(chan struct{})
 	r.world.script = func(_ context.Context, _ *fakeVM, name string, _ map[string]string) error {
 		if name == "drain" {
@@ -150,14 +150,17 @@ func TestTheResurrectorWaitsForTasks(t *testing.T) {
 }
 
 func TestHungAgentsAreReplaced(t *testing.T) {
-	r := newWatchedRig(t, 0)
+	r := newWatchedRig(t, 400*time.Millisecond)
 	old := r.rows()[1].VM.CID
 	r.world.mu.Lock()
 	r.world.vms[old].responsive = false
 	r.world.mu.Unlock()
-	e := r.fixed(1)
-	r.succeeded(e)
-	if text := lines(e.events); !strings.Contains(text, "0 OK, 1 unresponsive, 0 missing, 0 unbound") || !strings.Contains(text, "is not responding.") {
+	r.poll("it is replaced", func() bool { row := r.rows()[1]; return row.VM != nil && row.VM.CID != old && row.UpdateCompleted })
+	text := ""
+	for n := range r.fixes() {
+		text += lines(r.fixed(n + 1).events)
+	}
+	if !strings.Contains(text, "1 unresponsive, 0 missing, 0 unbound") || !strings.Contains(text, "is not responding.") {
 		t.Errorf("events:\n%s", text)
 	}
 	if now := r.rows()[1]; now.VM.CID == old || !r.vm(1).agent.running {
@@ -232,7 +235,7 @@ func (r *rig) must2(_ any, err error) { r.t.Helper(); r.must(err) }
 
 // TestResurrectionCompilesWhatTheCacheLost: the cache may be emptied at any time.
 func TestResurrectionCompilesWhatTheCacheLost(t *testing.T) {
-	r := newWatchedRig(t, 0)
+	r := newWatchedRig(t, time.Minute)
 	r.emptyCache()
 	r.world.kill(r.rows()[1].VM.CID)
 	e := r.fixed(1)
