@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds the BOSH release holdfast-postgresql with `bosh create-release`. Prints
 # the tarball's path on stdout, progress on stderr. The release's version is
-# derived from its content, Debian's packages and Consul included, so an unchanged tree
-# yields the same version and the same fingerprints. Everything is kept in the
-# cache, nothing is written here. `build.sh --update` asks Debian for newer
-# packages; without it those resolved once are used again.
+# derived from its content, Debian's packages, Consul and pgkeeper included, so an
+# unchanged tree yields the same version and the same fingerprints. Everything is
+# kept in the cache, nothing is written here. `build.sh --update` asks Debian for
+# newer packages; without it those resolved once are used again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -83,16 +83,26 @@ stage() {
     ln "$cache/debs/$file" "$work/release/blobs/debian/${file%%_*}.deb"
     printf 'debian/%s.deb:\n  size: %s\n  sha: sha256:%s\n' "${file%%_*}" "$size" "${digest#SHA256:}" >>"$work/release/config/blobs.yml"
   done <"$resolved"
-  stage_consul
+  stage_program consul "$consul"
+  stage_program pgkeeper "$pgkeeper"
 }
 
-# stage_consul adds the server that consul.sh builds, as a blob like the others.
-stage_consul() {
-  local blob=$work/release/blobs/consul/consul
+# stage_program NAME FILE adds a static program as a blob like the others.
+stage_program() {
+  local blob=$work/release/blobs/$1/$1
   mkdir -p "${blob%/*}"
-  ln "$consul" "$blob" 2>/dev/null || cp "$consul" "$blob"
-  printf 'consul/consul:\n  size: %s\n  sha: sha256:%s\n' "$(stat -c %s "$blob")" "$(sha256sum "$blob" | cut -d ' ' -f 1)" \
+  ln "$2" "$blob" 2>/dev/null || cp "$2" "$blob"
+  printf '%s/%s:\n  size: %s\n  sha: sha256:%s\n' "$1" "$1" "$(stat -c %s "$blob")" "$(sha256sum "$blob" | cut -d ' ' -f 1)" \
     >>"$work/release/config/blobs.yml"
+}
+
+# build_pgkeeper leaves the program as it is when nothing that it is made of has
+# changed: Go looks at the content of all its sources. The same file for everybody.
+build_pgkeeper() {
+  pgkeeper=${PGKEEPER:-$cache/pgkeeper}
+  [[ -z ${PGKEEPER:-} ]] || return 0
+  CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOWORK=off \
+    step "building pgkeeper" go build -C "$here/.." -v -ldflags '-s -w' -o "$pgkeeper" ./cmd/pgkeeper
 }
 
 # content_version names the staged release by what is in it and what made it.
@@ -133,6 +143,7 @@ main() {
   resolve "$@"
   # Mirrors drop superseded versions: what was chosen long ago may be gone.
   fetch || { resolve --update && fetch; } || fail "the Debian packages cannot be downloaded"
+  build_pgkeeper
   stage
   version=$(content_version)
   tarball=$cache/$name-$version.tgz

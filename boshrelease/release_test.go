@@ -108,8 +108,8 @@ func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
 	}
 }
 
-// buildIn builds with another cache, but with the bosh CLI and the Consul that
-// are there.
+// buildIn builds with another cache, but with the bosh CLI, the Consul and the
+// pgkeeper that are there.
 func buildIn(t *testing.T, cache string) *storedRelease {
 	t.Helper()
 	bosh, err := lastLine(exec.Command("../scripts/tools.sh", "bosh"))
@@ -120,7 +120,7 @@ func buildIn(t *testing.T, cache string) *storedRelease {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "BOSH="+bosh, "CONSUL="+consul)
+	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "BOSH="+bosh, "CONSUL="+consul, "PGKEEPER="+filepath.Join(compiledPackage(t, "pgkeeper"), "bin", "pgkeeper"))
 	if err != nil {
 		t.Fatal(err)
 	}
