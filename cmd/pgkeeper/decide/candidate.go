@@ -129,16 +129,28 @@ func (t *turn) compareRequired(position Position, since Instant) string {
 		return ""
 	}
 	for _, c := range k.Copies {
-		if c.Node == t.cfg.Node && c.ID == t.me() {
-			continue
+		why := t.compareCopy(c, position, since)
+		if why != "" && c.ID == t.lease().Primary && t.lease().Previous != (Copy{}) && t.compareCopy(t.lease().Previous, position, since) == "" {
+			why = ""
 		}
-		p := t.peer(c.Node)
-		switch {
-		case p == nil || p.AskedAt < since || p.AnsweredAt == 0 || p.Status.ID != c.ID || !p.Status.Known:
-			return "a copy that may have acknowledged writes cannot be compared: " + string(c.Node)
-		case p.Status.Position.Ahead(position):
-			return "a copy that may have acknowledged writes is ahead: " + string(c.Node)
+		if why != "" {
+			return why
 		}
+	}
+	return ""
+}
+
+// compareCopy says why a position cannot be said to be no less advanced than a copy's.
+func (t *turn) compareCopy(c Copy, position Position, since Instant) string {
+	if c.Node == t.cfg.Node && c.ID == t.me() {
+		return ""
+	}
+	p := t.peer(c.Node)
+	switch {
+	case p == nil || p.AskedAt < since || p.AnsweredAt == 0 || p.Status.ID != c.ID || !p.Status.Known:
+		return "a copy that may have acknowledged writes cannot be compared: " + string(c.Node)
+	case p.Status.Position.Ahead(position):
+		return "a copy that may have acknowledged writes is ahead: " + string(c.Node)
 	}
 	return ""
 }

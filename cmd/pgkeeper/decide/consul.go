@@ -14,6 +14,10 @@ type Leader struct {
 	// Primary is the data that last accepted writes, or was about to: written
 	// before the promotion. A holder that is not Primary is still taking over.
 	Primary Identity `json:"primary"`
+	// Previous is the copy that was Primary before: it has all that was
+	// acknowledged until then, so it can stand in for Primary's own copy where
+	// that is listed in Sync.
+	Previous Copy `json:"previous"`
 	// Position is how far Primary had come at the beat; Fork is where its
 	// timeline left the one before (zero on the first).
 	Position Position `json:"position"`
@@ -90,7 +94,8 @@ type Copy struct {
 
 // Sync is the value of the key `sync`. With Mode Quorum, every acknowledged
 // write is on at least one of Copies: a candidate must be no less advanced than
-// all of them, the primary's own copy included while it is listed.
+// all of them. The primary's own copy is listed while it alone may hold what was
+// acknowledged before its promotion; Leader.Previous can stand in for it.
 type Sync struct {
 	Mode   Mode   `json:"mode"`
 	Copies []Copy `json:"nodes"`

@@ -24,7 +24,7 @@ func (t *turn) sole() bool {
 		return true
 	}
 	members := t.view.Members.Value
-	return len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.doubt.Members == nil && t.sent.Members == nil
+	return len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.doubt.members == nil && t.sent.Members == nil
 }
 
 // until is how long this node's server may accept writes, by what is known now.

@@ -52,6 +52,9 @@ func (t *turn) take(direct bool, why string) {
 func (t *turn) becomePrimary() {
 	l := &t.plan.Leader.Value
 	position, _ := t.position()
+	if l.Primary != t.me() {
+		l.Previous = t.memberWith(l.Primary)
+	}
 	l.Primary, l.Final = t.me(), false
 	if t.in.Local.Data.Standby {
 		l.Reserved = max(l.Reserved, l.Position.Timeline, position.Timeline) + 1
@@ -59,6 +62,16 @@ func (t *turn) becomePrimary() {
 	}
 	t.plan.Sync = t.armFor()
 	t.plan.Check.addSync(t.plan.Sync)
+}
+
+// memberWith returns the member that has this copy of the data.
+func (t *turn) memberWith(id Identity) Copy {
+	for _, m := range t.view.Members.Value {
+		if m.ID == id {
+			return Copy{m.Node, m.ID}
+		}
+	}
+	return Copy{}
 }
 
 // addSync leaves the comparison of the sync key to the write of it.

@@ -2,7 +2,7 @@ package decide
 
 // membership admits nodes whose copy streams and removes those that are to go.
 func (t *turn) membership() {
-	if t.doubt.Members != nil || t.sent.Members != nil {
+	if t.doubt.members != nil || t.sent.Members != nil {
 		return
 	}
 	if t.remove() {

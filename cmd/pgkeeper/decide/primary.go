@@ -60,7 +60,8 @@ func (t *turn) remember() {
 	members := t.view.Members.Value
 	memory := data.Memory
 	memory.Announced = memory.Announced || data.System == t.view.Initialized.Value.System
-	if len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.renewedAt != 0 && t.doubt.Purpose == 0 && t.joining() == nil {
+	if len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.renewedAt != 0 &&
+		!t.doubt.any && t.sent.Members == nil && t.joining() == nil {
 		memory.Sole = true
 	}
 	if memory != data.Memory {

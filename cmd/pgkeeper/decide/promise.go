@@ -3,7 +3,7 @@ package decide
 // challengers calls yield with each other member that may challenge, those included whose
 // admission is in doubt or under way. A node may come more than once.
 func (t *turn) challengers(yield func(Node) bool) {
-	for _, members := range [...]Members{t.view.Members.Value, t.doubt.members(), t.sent.members()} {
+	for _, members := range [...]Members{t.view.Members.Value, t.doubt.members, t.sent.members()} {
 		for _, m := range members {
 			if m.Node != t.cfg.Node && !yield(m.Node) {
 				return
@@ -89,10 +89,12 @@ func (t *turn) promise(q *Request) {
 		why = "another holds the lease of this epoch"
 	case q.Epoch == l.Epoch && l.Released:
 		why = "the lease was released"
-	case t.sent.Purpose == TakeLease || t.doubt.Purpose == TakeLease:
+	case t.sent.Purpose == TakeLease || t.doubt.take:
 		why = "this node is taking the lease"
 	case t.mayWrite() || t.mine():
 		why = "this node holds the lease"
+	case t.in.Local.Server.State != Gone && t.in.Local.Guard.Deadline != Forever:
+		why = "a takeover of this node may be under way"
 	}
 	if why == "" && !t.cfg.WithoutPromises {
 		t.promisedUntil = max(t.promisedUntil, t.now.Add(t.cfg.Lease))

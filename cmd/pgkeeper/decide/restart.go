@@ -120,8 +120,15 @@ func (t *turn) allSeen() bool {
 
 // startOwn starts this node's own server as the primary that it was.
 func (t *turn) startOwn() {
-	until := t.until()
-	if until != Forever && until.Sub(t.now) < t.cfg.Hold/2 {
+	if t.releasing() {
+		t.why = "waits until it is known whether the lease was released"
+		return
+	}
+	until := t.leaseUntil
+	if t.sole() {
+		until = Forever
+	}
+	if until.Sub(t.now) < t.cfg.Hold/2 {
 		t.why = "waits for a renewal before it starts"
 		return
 	}
@@ -135,6 +142,11 @@ func (t *turn) startOwn() {
 		until = Forever
 	}
 	t.start(Start{Deadline: until, SyncNames: t.names()})
+}
+
+// releasing says whether a write that gives the lease up is under way, or may still happen.
+func (t *turn) releasing() bool {
+	return t.doubt.release || t.sent.Purpose == ReleaseLease || t.sent.Purpose == GiveBack
 }
 
 // hurryStart ends a start that takes long when a standby could take over instead.

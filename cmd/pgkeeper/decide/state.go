@@ -12,7 +12,7 @@ type State struct {
 	leaderSeen Instant // when this index of the lease was first received here
 
 	sent      Write   // under way; Purpose 0: none
-	doubt     Write   // its answer was lost and it may still happen; Purpose 0: none
+	doubt     doubt   // writes whose answers were lost
 	lastWrite Instant // when the latest was sent
 	plain     bool    // the next write leaves the alias out: with it, one has failed
 
@@ -53,6 +53,27 @@ type State struct {
 
 	registration Registration // last asked for
 	registeredAt Instant
+}
+
+// doubt is what writes would change whose answers were lost: each may have
+// happened, or may still happen. All of them replace the lease at the same
+// index, so none can any more once it has moved on.
+type doubt struct {
+	any                 bool
+	index               uint64
+	take, release, sync bool
+	members             Members // who would be members
+}
+
+// add takes another write in.
+func (d *doubt) add(w *Write) {
+	d.any, d.index = true, w.Leader.Index
+	d.take = d.take || w.Purpose == TakeLease
+	d.release = d.release || w.Purpose == ReleaseLease || w.Purpose == GiveBack
+	d.sync = d.sync || w.Sync != nil
+	if w.Members != nil {
+		d.members = append(d.members[:len(d.members):len(d.members)], w.Members.Value...)
+	}
 }
 
 // gotPromise is a member's promise, dated by the start of its request.

@@ -13,7 +13,7 @@ package decide
 // quorum and another member exists: without a standby commits wait.
 func (t *turn) replication() {
 	s, k := &t.in.Local.Server, &t.view.Sync
-	if t.doubt.Sync != nil || t.sent.Sync != nil {
+	if t.doubt.sync || t.sent.Sync != nil {
 		return // what K will be is not known
 	}
 	if t.cfg.Mode != Quorum {
@@ -145,6 +145,12 @@ func (t *turn) emptySync() {
 	k := &t.view.Sync
 	if !t.listed(t.cfg.Node, t.me()) {
 		t.plan.Sync = &Entry[Sync]{k.Index, Sync{Quorum, append(copies(k.Value), Copy{t.cfg.Node, t.me()})}}
+		t.plan.Leader.Value.Previous = Copy{} // has not what will be acknowledged by nobody else
+		return
+	}
+	if t.lease().Previous != (Copy{}) {
+		t.plan.Leader.Value.Previous = Copy{}
+		t.urgent = true
 		return
 	}
 	t.do(SetSyncNames{})

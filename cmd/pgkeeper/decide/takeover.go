@@ -116,6 +116,8 @@ func (t *turn) promote() {
 		t.start(Start{Standby: true})
 	case t.promoting:
 		t.why = "is being promoted"
+	case t.releasing():
+		t.why = "waits until it is known whether the lease was released"
 	case !t.standsBy():
 	case guard.Deadline == Forever && !t.cfg.WithoutFence:
 		t.why = "waits for the guard to be armed"

@@ -49,7 +49,7 @@ func (t *turn) wrote(w Write, r *Result) {
 		}
 		t.plain = false
 	case Unknown:
-		t.doubt = w
+		t.doubt.add(&w)
 	case Failed:
 		t.plain = w.Alias != nil
 	}
@@ -68,9 +68,9 @@ func (t *turn) read(v *View) {
 		t.leaderSeen = v.AnsweredAt
 	}
 	t.view = *v
-	if t.doubt.Purpose != 0 && v.Leader.Index != t.doubt.Leader.Index {
-		// Its compare-and-set either succeeded, and is in this reading, or never will.
-		t.doubt = Write{}
+	if t.doubt.any && v.Leader.Index != t.doubt.index {
+		// A compare-and-set has succeeded and is in this reading; the others never will.
+		t.doubt = doubt{}
 	}
 }
 

@@ -68,6 +68,9 @@ func (w *world) excused(n *node) bool {
 
 // checkPrimary is called when a server begins to accept writes.
 func (w *world) checkPrimary(n *node) {
+	if w.excused(n) {
+		return // the guard ends it now; what it acknowledges until then is looked at in acked
+	}
 	d := &n.disk
 	w.log.promotions++
 	if !d.memory.Announced && w.consul.view.Initialized.Value.System != d.system {
