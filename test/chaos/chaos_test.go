@@ -19,6 +19,7 @@ import (
 var (
 	runs        = flag.Int("runs", 1, "how many runs of each fault the results shall hold")
 	faults      = flag.String("faults", "", "comma-separated names of faults; all: every one; empty: a bounded selection")
+	system      = flag.String("system", "holdfast", "what to test: holdfast or one of the baselines")
 	plan        = flag.String("plan", "single-small", "the plan to test")
 	replication = flag.String("replication", "none", "async or quorum for a cluster; none for a single node")
 	results     = flag.String("results", "", "file to append the results to; empty: one that is thrown away")
@@ -29,7 +30,7 @@ const selection = "postgres-killed,vm-killed"
 
 func TestChaos(t *testing.T) {
 	chosen := selected(t)
-	setup := report.Setup{System: "holdfast", Plan: *plan, Replication: *replication}
+	setup := chosenSetup(t)
 	file := report.File(*results)
 	if file == "" {
 		file = report.File(filepath.Join(t.TempDir(), "results.jsonl"))
@@ -39,8 +40,17 @@ func TestChaos(t *testing.T) {
 		t.Logf("%s holds %d runs of each fault already", file, *runs)
 		return
 	}
-	s := stacktest.Start(t, "--resurrection-delay", "1s")
-	c := order(t, s, setup)
+	flags := []string{"--resurrection-delay", "1s"}
+	if strings.HasPrefix(setup.Plan, "cluster-") {
+		flags = append(flags, "--consul-servers", "3")
+	}
+	s := stacktest.Start(t, flags...)
+	var c *cluster.Cluster
+	if setup.System == "holdfast" {
+		c = order(t, s, setup)
+	} else {
+		c = deployBaseline(t, s, setup)
+	}
 	for number := 1; number <= *runs; number++ {
 		for _, f := range chosen {
 			if report.Done(before, setup, f.Name) >= number {
@@ -57,9 +67,21 @@ func TestChaos(t *testing.T) {
 			}
 		}
 	}
-	s.CLI("unbind", "chaos")
-	s.CLI("delete", "chaos")
 	summary(t, read(t, file))
+}
+
+func chosenSetup(t *testing.T) report.Setup {
+	t.Helper()
+	setup := report.Setup{System: *system, Plan: *plan, Replication: *replication}
+	if setup.System == "holdfast" {
+		return setup
+	}
+	baseline, ok := baselines[setup.System]
+	if !ok {
+		t.Fatalf("no system is called %q", setup.System)
+	}
+	setup.Plan, setup.Replication = "three nodes", baseline.replication
+	return setup
 }
 
 func selected(t *testing.T) []fault.Fault {
@@ -86,8 +108,14 @@ func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run
 	if err := (chaos.Experiment{Cluster: c, Fault: f, Say: t.Logf}).Run(ctx, run); err != nil {
 		t.Fatalf("%s, run %d: %v", f.Name, run.Number, err)
 	}
+	if run.Decided != "" {
+		t.Logf("decided: %s", run.Decided)
+	}
 	t.Logf("%s, run %d: write outage %.2f s, multi-host %.2f s, %d rows acknowledged, %d lost, whole after %s s", f.Name, run.Number,
 		run.WriteOutage, run.MultiHostOutage, run.Acknowledged, run.Lost.Rows, report.Seconds(run.Healthy))
+	if run.System != "holdfast" {
+		return // it promises nothing to us
+	}
 	for _, fault := range run.Faults(f.Limit(c).Seconds()) {
 		t.Errorf("%s, run %d: %s", f.Name, run.Number, fault)
 	}

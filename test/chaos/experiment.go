@@ -56,7 +56,7 @@ func (e Experiment) Run(ctx context.Context, run *report.Run) error {
 	if err := wait(ctx, warmUp); err != nil {
 		return err
 	}
-	seen := report.Observed{Fault: clients.clock.Now()}
+	seen, struck := report.Observed{Fault: clients.clock.Now()}, time.Now()
 	if err := e.strike(ctx, primary); err != nil {
 		return err
 	}
@@ -64,6 +64,12 @@ func (e Experiment) Run(ctx context.Context, run *report.Run) error {
 	seen.Healthy = e.watch(ctx, clients.clock)
 	seen.End = clients.clock.Now()
 	clients.end()
+	account := e.Cluster.Explain(ctx, struck)
+	run.Decided = account.Decided
+	if account.FenceLate != nil {
+		late := account.FenceLate.Seconds()
+		run.FenceLate = &late
+	}
 	return e.conclude(ctx, clients, seen, run)
 }
 

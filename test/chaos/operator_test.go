@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 
 	boshdir "github.com/cloudfoundry/bosh-cli/v7/director"
 	boshlog "github.com/cloudfoundry/bosh-utils/logger"
@@ -24,28 +25,48 @@ type operator struct {
 	deployment string
 }
 
-func openDirector(folder stack.Folder) (boshdir.Director, error) {
-	var settings struct {
-		Address  string `json:"director_address"`
-		Username string `json:"director_username"`
-		Password string `json:"director_password"`
-	}
+// access is how a stack's director is reached.
+type access struct {
+	Address  string `json:"director_address"`
+	Username string `json:"director_username"`
+	Password string `json:"director_password"`
+}
+
+func readAccess(folder stack.Folder) (access, error) {
+	var a access
 	content, err := os.ReadFile(filepath.Join(string(folder), "settings.json"))
 	if err != nil {
-		return nil, fmt.Errorf("read the stack's settings: %w", err)
+		return a, fmt.Errorf("read the stack's settings: %w", err)
 	}
-	if err := json.Unmarshal(content, &settings); err != nil {
-		return nil, fmt.Errorf("read the stack's settings: %w", err)
+	if err := json.Unmarshal(content, &a); err != nil {
+		return a, fmt.Errorf("read the stack's settings: %w", err)
+	}
+	return a, nil
+}
+
+func directorAccess(t *testing.T, folder stack.Folder) access {
+	t.Helper()
+	a, err := readAccess(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func openDirector(folder stack.Folder) (boshdir.Director, error) {
+	a, err := readAccess(folder)
+	if err != nil {
+		return nil, err
 	}
 	ca, err := os.ReadFile(folder.DirectorCA())
 	if err != nil {
 		return nil, fmt.Errorf("read the director's CA: %w", err)
 	}
-	config, err := boshdir.NewConfigFromURL("https://" + settings.Address)
+	config, err := boshdir.NewConfigFromURL("https://" + a.Address)
 	if err != nil {
 		return nil, err
 	}
-	config.CACert, config.Client, config.ClientSecret = string(ca), settings.Username, settings.Password
+	config.CACert, config.Client, config.ClientSecret = string(ca), a.Username, a.Password
 	return boshdir.NewFactory(boshlog.NewLogger(boshlog.LevelNone)).New(config, boshdir.NewNoopTaskReporter(), boshdir.NewNoopFileReporter())
 }
 

@@ -68,6 +68,8 @@ func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluste
 		c.ReplicaAlias = "replica." + rest
 	}
 	t.Cleanup(func() {
+		s.CLI("unbind", "chaos")
+		s.CLI("delete", "chaos")
 		if err := c.Network.Heal(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}

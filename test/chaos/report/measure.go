@@ -71,20 +71,18 @@ func outage(successes []time.Duration, fault, end time.Duration) time.Duration {
 	return longest
 }
 
-// writable is how long after the fault's end the alias's writer had to wait.
+// writable is when the alias's writer had its last noticeable pause behind it,
+// after the fault's end.
 func (o Observed) writable() time.Duration {
-	const usual = 4 * client.Pause
-	var last time.Duration
+	const noticeable = 10 * client.Pause
+	var last, end time.Duration
 	for _, at := range append(times(o.Acks[Alias]), o.End) {
-		if at >= o.Healed {
-			if at-last <= usual {
-				return 0
-			}
-			return at - o.Healed
+		if at >= o.Healed && at-last > noticeable {
+			end = at - o.Healed
 		}
 		last = at
 	}
-	return 0
+	return end
 }
 
 func (o Observed) measureRows(run *Run) {
