@@ -70,7 +70,7 @@ func (u *instanceUpdate) leaveOldState(ctx context.Context) error {
 	}
 	responsive := p.is.jobState != agentUnresponsive
 	if responsive {
-		if !u.recreate && p.want.state != db.StateDetached {
+		if !u.recreate && p.want.state == db.StateStarted {
 			if err := u.prepare(ctx); err != nil {
 				return err
 			}
