@@ -101,14 +101,14 @@ Director  %s   for the stock bosh CLI:
 Names     %[12]s   DNS for *.%[13]s: dig @%[14]s -p %[15]s NAME
 Logs      %[9]s
 
-Try       holdfast services%[10]s
-          holdfast create postgresql single-small mydb%[10]s
-          holdfast bind mydb%[10]s
-          holdfast down%[10]s        removes every trace
+Try       %[16]s services%[10]s
+          %[16]s create postgresql single-small mydb%[10]s
+          %[16]s bind mydb%[10]s
+          %[16]s down%[10]s        removes every trace
 
 %[11]s
 `, access.URL, access.Username, folder.AccessFile(),
-		director.URL, director.URL, director.Username, director.CAFile, director.SecretsFile, filepath.Dir(folder.LogFile("x")), stateFlag(folder), readyLine, resolver, domain, host, port)
+		director.URL, director.URL, director.Username, director.CAFile, director.SecretsFile, filepath.Dir(folder.LogFile("x")), stateFlag(folder), readyLine, resolver, domain, host, port, os.Args[0])
 }
 
 // stateFlag is what a command needs to find a stack that is not in the default
@@ -146,6 +146,7 @@ func upDetached(cmd *cobra.Command, folder stack.Folder) error {
 		}
 	}
 	child := exec.Command(binary, args...)
+	child.Args[0] = os.Args[0] // as the user calls it
 	child.Stdout, child.Stderr = log, log
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := child.Start(); err != nil {

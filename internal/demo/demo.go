@@ -246,10 +246,15 @@ func (d *demo) keepLogs(cause error) error {
 	return fmt.Errorf("%w (logs: %s)", cause, d.config.KeptLogs)
 }
 
+// cleanUp removes the stack; one that is not there is no error.
 func (d *demo) cleanUp(ctx context.Context) error {
 	if d.stack != nil {
+		d.say("ending the parts")
 		d.stack.Stop()
 		d.stack = nil
 	}
-	return stack.Down(ctx, d.config.Stack.Folder, func(string, ...any) {})
+	if _, err := os.Stat(string(d.config.Stack.Folder)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return stack.Down(ctx, d.config.Stack.Folder, d.say)
 }

@@ -161,6 +161,7 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err // an upload itself cannot be interrupted
 		}
+		s.config.Report("the director gets the %s, unless it has it", upload.what)
 		begin := time.Now()
 		uploaded, err := upload.do(upload.path)
 		if err != nil {
