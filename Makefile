@@ -51,7 +51,7 @@ bosh: ## Build the stock bosh CLI; prints its path
 ##@ Test it
 # These need root and make VMs; the race detector would slow PostgreSQL's and
 # the director's deadlines, not find more: what they run is in other processes.
-real_packages := ./boshrelease ./deployer/localdirector ./test/...
+real_packages := ./boshrelease ./cmd/pgkeeper ./deployer/localdirector ./deployer/localdirector/operation/realtest ./test/...
 
 .PHONY: test
 test: deps-test lint artifacts test-unit test-real ## Everything that must hold before a change lands
