@@ -257,11 +257,11 @@ func readConsulStatus(ctx context.Context, s settings) ConsulStatus {
 func consulServers(asked, have int) (int, error) {
 	switch {
 	case asked != 0 && asked != 1 && asked != 3:
-		return 0, fmt.Errorf("Consul needs 1 or 3 servers, not %d", asked)
+		return 0, fmt.Errorf("there can be 1 or 3 Consul servers, not %d", asked)
 	case asked == 0:
 		return max(have, 1), nil
 	case asked < have:
-		return 0, fmt.Errorf("Consul has %d servers; going back to %d is not supported", have, asked)
+		return 0, fmt.Errorf("there are %d Consul servers; going back to %d is not supported", have, asked)
 	}
 	return asked, nil
 }

@@ -158,12 +158,8 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 		if upload.path == "" {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
-			return err // an upload itself cannot be interrupted
-		}
-		s.config.Report("the director gets the %s, unless it has it", upload.what)
 		begin := time.Now()
-		uploaded, err := upload.do(upload.path)
+		uploaded, err := s.upload(ctx, upload.what, func() (bool, error) { return upload.do(upload.path) })
 		if err != nil {
 			return err
 		}
@@ -172,6 +168,35 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// longestSilence is how long a start says nothing while it uploads.
+const longestSilence = 2 * time.Second
+
+// upload waits for do with signs of life. The library cannot interrupt an
+// upload: when ctx ends it is left to the end of the director.
+func (s *Stack) upload(ctx context.Context, what string, do func() (bool, error)) (uploaded bool, _ error) {
+	type result struct {
+		uploaded bool
+		err      error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		uploaded, err := do()
+		ended <- result{uploaded, err}
+	}()
+	tick := time.NewTicker(longestSilence)
+	defer tick.Stop()
+	for {
+		select {
+		case r := <-ended:
+			return r.uploaded, r.err
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-tick.C:
+			s.config.Report("uploading the %s …", what)
+		}
+	}
 }
 
 // Deployments lists the names of the director's deployments, Consul's aside: it
