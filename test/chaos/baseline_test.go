@@ -23,12 +23,15 @@ import (
 // baselines are the other ways to keep a cluster alive that Holdfast is
 // measured beside: on the same VMs, with the same Consul and clients.
 var baselines = map[string]struct {
+	manifest    string
 	replication string
 	variables   map[string]string
 }{
-	"patroni":        {"async", map[string]string{"ttl": "30", "loop_wait": "10", "retry_timeout": "10", "synchronous": "false"}},
-	"patroni-tuned":  {"async", map[string]string{"ttl": "20", "loop_wait": "1", "retry_timeout": "3", "synchronous": "false"}},
-	"patroni-strict": {"sync", map[string]string{"ttl": "20", "loop_wait": "1", "retry_timeout": "3", "synchronous": "true"}},
+	"patroni":        {"patroni", "async", map[string]string{"ttl": "30", "loop_wait": "10", "retry_timeout": "10", "synchronous": "false"}},
+	"patroni-tuned":  {"patroni", "async", map[string]string{"ttl": "20", "loop_wait": "1", "retry_timeout": "3", "synchronous": "false"}},
+	"repmgr":         {"repmgr", "async", map[string]string{"reconnect_attempts": "6", "reconnect_interval": "10", "monitor_interval": "2", "visibility_consensus": "false"}},
+	"repmgr-tuned":   {"repmgr", "async", map[string]string{"reconnect_attempts": "2", "reconnect_interval": "1", "monitor_interval": "1", "visibility_consensus": "true"}},
+	"patroni-strict": {"patroni", "sync", map[string]string{"ttl": "20", "loop_wait": "1", "retry_timeout": "3", "synchronous": "true"}},
 }
 
 const (
@@ -40,6 +43,7 @@ const (
 func deployBaseline(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluster {
 	t.Helper()
 	bosh := boshCLI(t, s)
+	bosh("--deployment", baselineDeployment, "delete-deployment", "--force")
 	bosh("upload-release", boshRelease(t))
 	gossip := make([]byte, 32)
 	rand.Read(gossip) // never fails, by its documentation
@@ -51,13 +55,16 @@ func deployBaseline(t *testing.T, s *stacktest.Stack, setup report.Setup) *clust
 	for name, value := range baselines[setup.System].variables {
 		values[name] = value
 	}
-	args := []string{"--deployment", baselineDeployment, "deploy", "baseline/patroni.yml"}
+	args := []string{"--deployment", baselineDeployment, "deploy", filepath.Join("baseline", baselines[setup.System].manifest+".yml")}
 	for name, value := range values {
 		args = append(args, "--var", name+"="+value)
 	}
 	bosh(args...)
-	t.Cleanup(func() { bosh("--deployment", baselineDeployment, "delete-deployment", "--force") })
-	return openBaseline(t, s, password)
+	c := openBaseline(t, s, password)
+	if baselines[setup.System].manifest == "repmgr" {
+		c.ReplicaAlias = "" // it has a name for the primary only
+	}
+	return c
 }
 
 func openBaseline(t *testing.T, s *stacktest.Stack, password string) *cluster.Cluster {

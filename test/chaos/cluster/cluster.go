@@ -75,6 +75,27 @@ func (c *Cluster) Primary(ctx context.Context) (Node, error) {
 	return primary[0], nil
 }
 
+// Newest is the node that takes writes; where several do, the one on the newest
+// timeline, which is the last that was promoted.
+func (c *Cluster) Newest(ctx context.Context) (Node, error) {
+	var newest Node
+	timeline := ""
+	faults := []error{errors.New("no node takes writes")}
+	for _, node := range c.Nodes {
+		its, err := ask[*string](ctx, c, node, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END")
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("%s: %w", node.Name, err))
+		case its != nil && *its > timeline:
+			newest, timeline = node, *its
+		}
+	}
+	if timeline == "" {
+		return Node{}, errors.Join(faults...)
+	}
+	return newest, nil
+}
+
 // Whole checks that all nodes serve: one is the primary and the alias names it,
 // and what it commits arrives at every other one.
 func (c *Cluster) Whole(ctx context.Context) error {

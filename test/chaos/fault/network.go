@@ -40,6 +40,17 @@ func networkFaults() []Fault {
 			},
 		},
 		{
+			Name: "slow-network", About: "what the primary sends arrives 200 ms later, 5 % of it never, for 30 s", Nodes: 1, Hold: cutTime,
+			Outage: 12 * time.Second, Single: 12 * time.Second,
+			Inject: func(_ context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
+				vm, err := c.VM(primary)
+				if err != nil {
+					return nil, err
+				}
+				return heals(c.Network.Slow(vm, 200*time.Millisecond, 5))
+			},
+		},
+		{
 			Name: "reboot-cut-off", About: "the primary is cut off for 30 s and its VM is recreated meanwhile", Nodes: 2, Hold: cutTime, Isolated: true,
 			Outage: 12 * time.Second, Inject: rebootCutOff,
 		},

@@ -9,14 +9,15 @@ import (
 	"sync"
 )
 
-// Network cuts and thins the traffic that crosses the bridge of one stack. It
-// works by addresses, on the machine's side, so that a VM that is recreated
+// Network cuts and slows the traffic that crosses the bridge of one stack. Cuts
+// work by addresses, on the machine's side, so that a VM that is recreated
 // stays cut off. The machine itself counts as an address: the bridge's.
 //
 // Agents stay in the director's sight (TCP port 6868): where VMs are managed
 // is a network of its own, and a VM that is cut off for its users is not
 // recreated for that.
 type Network struct {
+	stack string // prefix of its links
 	table string
 
 	mu    sync.Mutex
@@ -26,7 +27,7 @@ type Network struct {
 const agentPort = 6868
 
 // NewNetwork prepares cuts on a stack's bridge; none is there before the first.
-func NewNetwork(stack string) *Network { return &Network{table: "chaos_" + stack} }
+func NewNetwork(stack string) *Network { return &Network{stack: stack, table: "chaos_" + stack} }
 
 // Isolate cuts an address off from everyone.
 func (n *Network) Isolate(ctx context.Context, address string) (heal func(context.Context) error, err error) {
@@ -36,12 +37,6 @@ func (n *Network) Isolate(ctx context.Context, address string) (heal func(contex
 // Cut cuts two addresses off from each other.
 func (n *Network) Cut(ctx context.Context, a, b string) (heal func(context.Context) error, err error) {
 	return n.add(ctx, "ip saddr "+a+" ip daddr "+b+" drop", "ip saddr "+b+" ip daddr "+a+" drop")
-}
-
-// Lose drops a percentage of all packets from and to an address.
-func (n *Network) Lose(ctx context.Context, address string, percent int) (heal func(context.Context) error, err error) {
-	chance := fmt.Sprintf(" numgen random mod 100 < %d drop", percent)
-	return n.add(ctx, "ip saddr "+address+chance, "ip daddr "+address+chance)
 }
 
 func (n *Network) add(ctx context.Context, rules ...string) (func(context.Context) error, error) {

@@ -18,6 +18,7 @@ type VM struct {
 	CID     string
 	Address string
 	Init    int    // its first process, as this machine numbers it
+	link    string // this machine's end of its cable
 	freezer string // the folder of its cgroup
 	unified bool   // … is of cgroup v2
 }
@@ -49,6 +50,7 @@ func read(path, address string) (VM, bool, error) {
 		CID      string
 		Networks map[string]struct{ Address netip.Prefix }
 		Cgroups  map[string]string
+		Link     string
 		Ready    bool
 		Init     struct {
 			PID       int    `json:"pid"`
@@ -73,7 +75,7 @@ func read(path, address string) (VM, bool, error) {
 		if err != nil || stat.started != record.Init.StartTime || stat.state == 'Z' {
 			return VM{}, false, nil
 		}
-		vm := VM{CID: record.CID, Address: address, Init: record.Init.PID, freezer: record.Cgroups["freezer"]}
+		vm := VM{CID: record.CID, Address: address, Init: record.Init.PID, link: record.Link, freezer: record.Cgroups["freezer"]}
 		if v2, ok := record.Cgroups[""]; ok {
 			vm.freezer, vm.unified = v2, true
 		}

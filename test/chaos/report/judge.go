@@ -19,6 +19,9 @@ func (r Run) Faults(outage float64) []string {
 	if r.Lost.Rows > 0 && r.Replication != "async" {
 		say("%d acknowledged rows are lost: %v", r.Lost.Rows, r.Lost.ByClient)
 	}
+	if r.RowsUnread {
+		say("no node can be asked for the rows")
+	}
 	if r.Overlap > 0 {
 		say("two primaries acknowledged for %.3f s", r.Overlap)
 	}

@@ -19,7 +19,7 @@ const (
 type Observed struct {
 	Acks   map[string][]client.Ack // by client
 	Reads  []time.Duration         // nil: nothing was read
-	Stored map[int64]bool          // ids that are there afterwards
+	Stored map[int64]bool          // ids that are there afterwards; nil: nobody could be asked
 
 	// Moments of the run's clock. The begin is when the clients were told to
 	// begin; End when they were told to end.
@@ -89,6 +89,10 @@ func (o Observed) measureRows(run *Run) {
 	var first, last time.Duration
 	for name, acks := range o.Acks {
 		run.Acknowledged += len(acks)
+		if o.Stored == nil {
+			run.RowsUnread = true
+			continue
+		}
 		for _, ack := range acks {
 			if o.Stored[ack.ID] {
 				continue

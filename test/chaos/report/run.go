@@ -27,9 +27,10 @@ type Run struct {
 
 	Acknowledged int     `json:"acknowledged"`
 	Lost         Lost    `json:"lost"`
-	OldLast      *Moment `json:"old_last_ack_s"`  // the last acknowledgement on the old timeline
-	NewFirst     *Moment `json:"new_first_ack_s"` // the first on a new one; none: nobody was promoted
-	Overlap      float64 `json:"overlap_s"`       // how long an older timeline acknowledged after a newer one had; 0: never
+	RowsUnread   bool    `json:"rows_unread,omitempty"` // no node took writes any more: what is lost is not known
+	OldLast      *Moment `json:"old_last_ack_s"`        // the last acknowledgement on the old timeline
+	NewFirst     *Moment `json:"new_first_ack_s"`       // the first on a new one; none: nobody was promoted
+	Overlap      float64 `json:"overlap_s"`             // how long an older timeline acknowledged after a newer one had; 0: never
 
 	HealedAfter Moment   `json:"healed_s"`          // when the fault's cause was taken away
 	Writable    float64  `json:"writable_s"`        // after the fault's end
