@@ -104,9 +104,11 @@ func TestFaults(t *testing.T) {
 	for _, n := range l.nodes {
 		n.start()
 	}
-	l.healthy(90 * time.Second)
+	l.healthy(60 * time.Second)
 	for _, f := range faults {
-		t.Run(f.name, func(t *testing.T) { l.suffer(t, f) })
+		if !t.Run(f.name, func(t *testing.T) { l.suffer(t, f) }) {
+			break // the next would begin with a broken cluster
+		}
 	}
 }
 
@@ -114,7 +116,7 @@ func (l *lab) suffer(t *testing.T, f fault) {
 	outer := l.t
 	l.t = t
 	defer func() { l.t = outer }()
-	before := l.healthy(90 * time.Second)
+	before := l.healthy(60 * time.Second)
 	w := l.newWriter()
 	l.until(10*time.Second, "the writer to write", func() bool {
 		w.mu.Lock()
@@ -132,7 +134,7 @@ func (l *lab) suffer(t *testing.T, f fault) {
 		f.heal(l, before)
 	}
 	healed := time.Now()
-	after := l.healthy(90 * time.Second)
+	after := l.healthy(60 * time.Second)
 	lost, acked := w.lost(t)
 	report, err := before.status()
 	if err != nil {

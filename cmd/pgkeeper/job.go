@@ -129,7 +129,7 @@ func (a *app) stop(ctx context.Context) error {
 	if err := guard.EndKeeper(s.Guard.Socket); err != nil {
 		return err
 	}
-	_, err = guard.Sweep(s.PostgreSQL.Data, 0)
+	_, err = guard.Sweep(s.PostgreSQL.Data)
 	return err
 }
 

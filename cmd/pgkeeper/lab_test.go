@@ -169,7 +169,7 @@ func (n *labNode) die() {
 	}
 	_ = n.guard.Wait()
 	n.guard = nil
-	if _, err := guard.Sweep(n.folder+"/store/data", 0); err != nil {
+	if _, err := guard.Sweep(n.folder + "/store/data"); err != nil {
 		n.lab.t.Error(err)
 	}
 }

@@ -36,16 +36,7 @@ func (g *Guard) reap() {
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for {
-		for {
-			var status syscall.WaitStatus
-			pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
-			if err == syscall.EINTR {
-				continue
-			}
-			if err != nil || pid <= 0 {
-				break
-			}
-			g.childEnded(pid, status)
+		for g.reapOne() {
 		}
 		select {
 		case <-ended:
@@ -54,9 +45,18 @@ func (g *Guard) reap() {
 	}
 }
 
-func (g *Guard) childEnded(pid int, status syscall.WaitStatus) {
+// reapOne waits for a child that has ended and says whether there was one.
+func (g *Guard) reapOne() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	var status syscall.WaitStatus
+	pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+	if err == syscall.EINTR {
+		return true
+	}
+	if err != nil || pid <= 0 {
+		return false
+	}
 	switch pid {
 	case g.state.Postmaster:
 		g.state.Postmaster, g.state.Phase, g.state.Ended = 0, Remains, describe(status)
@@ -67,12 +67,13 @@ func (g *Guard) childEnded(pid int, status syscall.WaitStatus) {
 		g.tell()
 		g.log.Warn("keeper ended", "status", describe(status))
 	}
+	return true
 }
 
 // confirm kills the backends of a postmaster that has ended: they can go on
 // committing. When it returns none is left.
 func (g *Guard) confirm() {
-	killed, err := Sweep(g.settings.PostgreSQL.Data, 0)
+	killed, err := Sweep(g.settings.PostgreSQL.Data)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil {

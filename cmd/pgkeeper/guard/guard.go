@@ -58,7 +58,7 @@ func (g *Guard) Run(ctx context.Context) error {
 	if err := EndKeeper(g.settings.Guard.Socket); err != nil {
 		return err
 	}
-	found, err := Sweep(data, 0)
+	found, err := Sweep(data)
 	if err != nil {
 		return fmt.Errorf("sweep what an earlier guard left: %w", err)
 	}
@@ -114,7 +114,7 @@ func (g *Guard) start(deadline decide.Instant) error {
 	if phase == Running || phase == Stopping {
 		return fmt.Errorf("the server is %s already", phase)
 	}
-	if _, err := Sweep(data, 0); err != nil {
+	if _, err := Sweep(data); err != nil {
 		return err
 	}
 	if err := removeStale(g.settings.PostgreSQL); err != nil {
@@ -177,17 +177,33 @@ func (g *Guard) kill(why string) error {
 	return g.killAll()
 }
 
+// killAll stops the postmaster, so that it makes no new processes, kills them all
+// and sees that none remains. The postmaster is killed by its number as well: one
+// that has just begun does not work in the data directory yet.
 func (g *Guard) killAll() error {
-	g.mu.Lock()
-	pid := g.state.Postmaster
-	g.mu.Unlock()
-	if _, err := Sweep(g.settings.PostgreSQL.Data, pid); err != nil {
+	pid := g.signal(0, syscall.SIGSTOP)
+	if _, err := Sweep(g.settings.PostgreSQL.Data); err != nil {
 		return err
 	}
-	if !g.await(5*time.Second, func() bool { return g.state.Phase == Gone || g.state.Postmaster != pid }) {
-		return errors.New("the postmaster was killed but is not reaped")
+	g.signal(pid, syscall.SIGKILL)
+	if !g.await(5*time.Second, func() bool {
+		return g.state.Phase == Gone || pid != 0 && g.state.Postmaster != 0 && g.state.Postmaster != pid
+	}) {
+		return errors.New("the server was killed but does not go")
 	}
 	return nil
+}
+
+// signal signals the postmaster, if it is this one (0: whichever), and returns
+// its pid. A child that has ended is reaped under the same lock, so the number is not another's.
+func (g *Guard) signal(pid int, signal syscall.Signal) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state.Postmaster == 0 || pid != 0 && g.state.Postmaster != pid {
+		return 0
+	}
+	_ = syscall.Kill(g.state.Postmaster, signal)
+	return g.state.Postmaster
 }
 
 // extend moves the deadline; one that has passed stays.
@@ -208,17 +224,19 @@ func (g *Guard) extend(deadline decide.Instant) error {
 // fence runs on the timer's thread when the deadline may have come.
 func (g *Guard) fence() {
 	g.mu.Lock()
-	deadline, pid, phase := g.state.Deadline, g.state.Postmaster, g.state.Phase
-	if boottime.Now().Before(deadline) || phase == Gone {
-		g.mu.Unlock()
+	deadline, phase := g.state.Deadline, g.state.Phase
+	passed := !boottime.Now().Before(deadline)
+	g.mu.Unlock()
+	if !passed || phase == Gone {
 		return
 	}
-	if pid > 0 {
-		_ = syscall.Kill(pid, syscall.SIGSTOP)
-	}
+	pid := g.signal(0, syscall.SIGSTOP)
 	stopped := boottime.Now().Sub(deadline)
-	g.mu.Unlock()
-	killed, err := Sweep(g.settings.PostgreSQL.Data, pid)
+	killed, err := Sweep(g.settings.PostgreSQL.Data)
+	g.signal(pid, syscall.SIGKILL)
+	if err == nil && !g.await(sweepWithin, func() bool { return g.state.Postmaster != pid || pid == 0 }) {
+		err = errors.New("the postmaster was killed but does not go")
+	}
 	late := boottime.Now().Sub(deadline)
 	if err != nil {
 		g.log.Error("the server could not be fenced", "error", err)

@@ -113,7 +113,7 @@ func (n *node) end(process *exec.Cmd) {
 		started, _ := os.ReadFile(n.folder + "/start.log")
 		n.t.Logf("%s\n%s", n.log, started)
 	}
-	if _, err := guard.Sweep(n.folder+"/data", 0); err != nil {
+	if _, err := guard.Sweep(n.folder + "/data"); err != nil {
 		n.t.Error(err)
 	}
 }

@@ -84,12 +84,8 @@ func removeStale(s settings.PostgreSQL) error {
 }
 
 // Sweep ends all PostgreSQL processes that work in the data directory, and
-// returns how many there were when it has seen that none remains. The
-// postmaster, if known, is stopped first, so that it makes no new ones.
-func Sweep(data string, postmaster int) (int, error) {
-	if postmaster > 0 {
-		_ = syscall.Kill(postmaster, syscall.SIGSTOP) // it may have gone
-	}
+// returns how many there were when it has seen that none remains.
+func Sweep(data string) (int, error) {
 	killed := map[int]bool{}
 	for began := time.Now(); ; {
 		pids, err := Processes(data)

@@ -116,6 +116,15 @@ func (k *Keeper) onServer(ctx context.Context, action decide.Action) error {
 	case decide.InitDB:
 		return k.cluster.InitDB(bounded(5 * time.Minute))
 	case decide.Start:
+		if a.Standby {
+			// Known before the server runs: without it, it would count as a primary's.
+			if err := k.cluster.MakeStandby(); err != nil {
+				return err
+			}
+			k.mu.Lock()
+			k.facts.data.Standby = true
+			k.mu.Unlock()
+		}
 		return k.cluster.Start(bounded(5*time.Minute), a)
 	case decide.StopCleanly:
 		return k.cluster.StopCleanly(bounded(a.Within+time.Minute), a.Within)
@@ -149,7 +158,7 @@ func (k *Keeper) kill(ctx context.Context, why string) error {
 	if err == nil {
 		return nil
 	}
-	_, err = guard.Sweep(k.settings.PostgreSQL.Data, k.postmaster())
+	_, err = guard.Sweep(k.settings.PostgreSQL.Data)
 	return err
 }
 

@@ -108,16 +108,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		}
 		// The kernel has killed the postmaster with the guard; its children remain.
-		killed, swept := guard.Sweep(k.settings.PostgreSQL.Data, k.postmaster())
+		killed, swept := guard.Sweep(k.settings.PostgreSQL.Data)
 		k.log.Error("the guard is gone, the server was swept", "killed", killed, "error", swept)
 		return errors.Join(err, swept)
 	}
-}
-
-func (k *Keeper) postmaster() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.facts.guard.Postmaster
 }
 
 // decideForever decides whenever something changed and at least every tick.

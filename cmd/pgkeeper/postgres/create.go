@@ -16,6 +16,9 @@ import (
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
 
+// autoConf is what ALTER SYSTEM writes: for superusers only, and so nobody's here.
+const autoConf = "postgresql.auto.conf"
+
 // InitDB makes a new data directory. It is made aside and renamed when it is
 // complete and on disk.
 func (c *Cluster) InitDB(ctx context.Context) error {
@@ -52,13 +55,15 @@ func (c *Cluster) Clone(ctx context.Context, a decide.Clone) error {
 	if err != nil {
 		return err
 	}
-	for _, foreign := range []string{ownFolder, "postgresql.auto.conf", "postmaster.pid", "postmaster.opts"} {
+	for _, foreign := range []string{ownFolder, "postmaster.pid", "postmaster.opts"} {
 		if err := os.RemoveAll(filepath.Join(c.unmade(), foreign)); err != nil {
 			return fmt.Errorf("remove what the copy should not have: %w", err)
 		}
 	}
-	if err := c.put(filepath.Join(c.unmade(), "standby.signal"), nil, 0o600); err != nil {
-		return fmt.Errorf("make the copy a standby: %w", err)
+	for _, empty := range []string{standbySignal, autoConf} {
+		if err := c.put(filepath.Join(c.unmade(), empty), nil, 0o600); err != nil {
+			return fmt.Errorf("make the copy a standby: %w", err)
+		}
 	}
 	if _, err := c.newIdentity(c.unmade()); err != nil {
 		return err

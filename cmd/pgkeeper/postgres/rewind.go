@@ -40,7 +40,7 @@ func (c *Cluster) Rewind(ctx context.Context, a decide.Rewind) error {
 		return c.unmark(err)
 	}
 	// What it copied includes the other node's identity and memory.
-	for _, foreign := range []string{ownFolder, "postgresql.auto.conf", "postmaster.pid", "postmaster.opts"} {
+	for _, foreign := range []string{ownFolder, "postmaster.pid", "postmaster.opts"} {
 		if err := os.RemoveAll(c.in(foreign)); err != nil {
 			return fmt.Errorf("remove what the rewind should not have copied: %w", err)
 		}
@@ -52,8 +52,11 @@ func (c *Cluster) Rewind(ctx context.Context, a decide.Rewind) error {
 	if err := c.Remember(memory); err != nil {
 		return err
 	}
-	if err := c.put(c.in("standby.signal"), nil, 0o600); err != nil {
-		return fmt.Errorf("make the data a standby's: %w", err)
+	if err := c.put(c.in(autoConf), nil, 0o600); err != nil {
+		return fmt.Errorf("clear what the rewind copied: %w", err)
+	}
+	if err := c.MakeStandby(); err != nil {
+		return err
 	}
 	return c.clear(c.marker())
 }

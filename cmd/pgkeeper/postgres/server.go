@@ -15,19 +15,26 @@ import (
 // poll is the pause between two looks at something that is awaited.
 const poll = 20 * time.Millisecond
 
+const standbySignal = "standby.signal"
+
+// MakeStandby has the server be a standby when it starts next.
+func (c *Cluster) MakeStandby() error {
+	if err := c.put(c.in(standbySignal), nil, 0o600); err != nil {
+		return fmt.Errorf("make the server a standby: %w", err)
+	}
+	return nil
+}
+
 // Start starts the server through the guard and returns when its postmaster runs.
 func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 	c.sure()
-	signal := c.in("standby.signal")
+	if a.Standby != exists(c.in(standbySignal)) {
+		return errors.New("the data are not what the server is to be: not started")
+	}
 	if a.Standby {
-		if err := c.put(signal, nil, 0o600); err != nil {
-			return fmt.Errorf("make the server a standby: %w", err)
-		}
 		if err := c.dropSlotsOffline(); err != nil {
 			return err
 		}
-	} else if exists(signal) {
-		return errors.New("the data are a standby's: not started as a primary")
 	}
 	if err := c.writeConf(conf{syncNames: a.SyncNames}); err != nil {
 		return err
