@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -50,7 +51,7 @@ func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 	if err != nil {
 		return nil, err
 	}
-	err = s.onAdmin(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
+	err = s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
 		err := execAll(ctx, conn, statements)
 		if hasCode(err, codeDuplicateObject, codeUniqueViolation) {
 			return b.check(ctx, conn)
@@ -111,7 +112,7 @@ func (s *Service) Credentials(ctx context.Context, in spi.BindRequest) (spi.Cred
 	if err != nil {
 		return nil, err
 	}
-	err = s.onAdmin(ctx, in.Instance, database, b.check)
+	err = s.onPrimary(ctx, in.Instance, database, b.check)
 	if err != nil {
 		return nil, err
 	}
@@ -119,18 +120,16 @@ func (s *Service) Credentials(ctx context.Context, in spi.BindRequest) (spi.Cred
 }
 
 // credentials are what the app sees. TLS is always on; an app that also wants
-// to know whom it talks to trusts cacrt and asks for verify-ca.
+// to know whom it talks to trusts cacrt and asks for verify-full, or for
+// verify-ca where it connects to an address.
 func (s *Service) credentials(in spi.Instance, b binding) spi.Credentials {
 	password := b.key.password(b.id)
-	host := in.Nodes[0].Address
-	hosts := make([]any, len(in.Nodes))
-	for i, node := range in.Nodes {
-		hosts[i] = node.Address
-	}
-	address := net.JoinHostPort(host, strconv.Itoa(s.config.Port))
+	host, hosts := s.hostsOf(in, b.parameters.ReadOnly)
+	port := strconv.Itoa(s.config.Port)
+	address := net.JoinHostPort(host, port)
 	uri := url.URL{Scheme: "postgresql", User: url.UserPassword(b.role, password), Host: address, Path: "/" + database, RawQuery: "sslmode=require"}
 	jdbc := url.Values{"user": {b.role}, "password": {password}, "sslmode": {"require"}}
-	return spi.Credentials{
+	credentials := spi.Credentials{
 		"host": host, "hosts": hosts, "port": s.config.Port,
 		"name": database, "database": database,
 		"username": b.role, "password": password,
@@ -138,4 +137,39 @@ func (s *Service) credentials(in spi.Instance, b binding) spi.Credentials {
 		"jdbcUrl": "jdbc:postgresql://" + address + "/" + database + "?" + jdbc.Encode(),
 		"cacrt":   in.Secrets[secretCA].Reveal(),
 	}
+	if underKeeper(in) {
+		// For drivers that find the right node by themselves, faster than DNS.
+		all := make([]string, len(hosts))
+		for i, host := range hosts {
+			all[i] = net.JoinHostPort(fmt.Sprint(host), port)
+		}
+		session := "read-write"
+		if b.parameters.ReadOnly {
+			session = "prefer-standby"
+		}
+		uri.Host = strings.Join(all, ",")
+		uri.RawQuery = "sslmode=require&target_session_attrs=" + session
+		credentials["multi_host_uri"] = uri.String()
+	}
+	return credentials
+}
+
+// hostsOf is where an app finds its server: the alias and the nodes' names of
+// an instance under the keeper, which stay when primaries and VMs change; else
+// the addresses.
+func (s *Service) hostsOf(in spi.Instance, readOnly bool) (host string, hosts []any) {
+	hosts = make([]any, len(in.Nodes))
+	if !underKeeper(in) {
+		for i, node := range in.Nodes {
+			hosts[i] = node.Address
+		}
+		return in.Nodes[0].Address, hosts
+	}
+	for i, node := range in.Nodes {
+		hosts[i] = s.nodeName(in.Deployment, node.Index)
+	}
+	if readOnly && len(in.Nodes) > 1 {
+		return s.replicaName(in.Deployment), hosts
+	}
+	return s.primaryName(in.Deployment), hosts
 }

@@ -26,6 +26,21 @@ const (
     }
   }
 }`
+	clusterSchema = `{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "replication": {
+      "description": "async: commits do not wait for the standbys, a failover may lose the last moments. quorum: a commit waits until one standby has it on disk, and what was acknowledged is never lost.",
+      "type": "string", "enum": ["async", "quorum"], "default": "async"
+    },
+    "idle_in_transaction_timeout_seconds": {
+      "description": "Sessions that leave a transaction open and idle for longer are ended; 0 for never.",
+      "type": "integer", "minimum": 0, "maximum": 86400, "default": 3600
+    }
+  }
+}`
 	bindingSchema = `{
   "$schema": "http://json-schema.org/draft-07/schema#",
   "type": "object",
@@ -55,24 +70,28 @@ func (s *Service) Catalog(context.Context) (spi.Catalog, error) {
 			"documentationUrl": "https://github.com/holdfast-osb/holdfast/blob/main/docs/app-developers.md",
 		},
 	}
-	for _, plan := range s.config.Plans {
+	for _, plan := range s.plans {
 		offering.Plans = append(offering.Plans, s.catalogPlan(plan))
 	}
 	return spi.Catalog{Services: []spi.Offering{offering}}, nil
 }
 
 func (s *Service) catalogPlan(p PlanConfig) spi.Plan {
+	schema := json.RawMessage(instanceSchema)
+	if p.Nodes > 1 {
+		schema = json.RawMessage(clusterSchema)
+	}
 	plan := spi.Plan{
 		ID: p.ID, Name: p.Name, Description: p.Description, Free: p.Free, Poolable: p.Poolable,
 		Metadata: map[string]any{"bullets": p.Bullets, "displayName": p.Name},
 		Schemas: spi.Schemas{
-			CreateInstance: json.RawMessage(instanceSchema), UpdateInstance: json.RawMessage(instanceSchema), CreateBinding: json.RawMessage(bindingSchema),
+			CreateInstance: schema, UpdateInstance: schema, CreateBinding: json.RawMessage(bindingSchema),
 		},
 		MaintenanceInfo:        spi.MaintenanceInfo{Version: maintenanceVersion, Description: "PostgreSQL 15"},
 		MaximumPollingDuration: time.Hour,
 	}
-	for _, other := range s.config.Plans {
-		if other.ID != p.ID && other.DiskMB >= p.DiskMB && other.Template == p.Template {
+	for _, other := range s.plans {
+		if other.ID != p.ID && other.DiskMB >= p.DiskMB && other.Template == p.Template && other.Nodes == p.Nodes {
 			plan.MigratesTo = append(plan.MigratesTo, other.ID)
 		}
 	}
@@ -80,7 +99,7 @@ func (s *Service) catalogPlan(p PlanConfig) spi.Plan {
 }
 
 func (s *Service) plan(id string) (PlanConfig, error) {
-	for _, plan := range s.config.Plans {
+	for _, plan := range s.plans {
 		if plan.ID == id {
 			return plan, nil
 		}

@@ -90,9 +90,50 @@ type PlanConfig struct {
 	MemoryMB    int      `yaml:"memory_mb"` // of that VM type: PostgreSQL's settings follow it
 	DiskMB      int      `yaml:"disk_mb"`   // of that disk type: a plan never migrates to a smaller disk
 	Poolable    bool     `yaml:"poolable"`
+	Nodes       int      `yaml:"nodes"`  // 1 or 3
+	Keeper      bool     `yaml:"keeper"` // the template's nodes are under the keeper; needs consul
 }
 
-// Defaults is the provider as it ships: two plans for a single server.
+// The shipped templates.
+const (
+	singleTemplate = "postgresql-single"
+	keeperTemplate = "postgresql-cluster" // one node or three, under the keeper
+)
+
+// plans are those that the configuration comes to.
+func (c Config) plans() []PlanConfig {
+	plans := slices.Clone(c.Plans)
+	for i, plan := range plans {
+		plans[i].Nodes = max(plan.Nodes, 1)
+		if c.Keeper && plan.Template == singleTemplate {
+			plans[i].Template, plans[i].Keeper = keeperTemplate, true
+		}
+	}
+	if c.Clusters {
+		plans = append(plans, clusterPlans()...)
+	}
+	return plans
+}
+
+func clusterPlans() []PlanConfig {
+	return []PlanConfig{
+		{
+			ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b21", Name: "cluster-small", Template: keeperTemplate, Free: false, Poolable: true, Nodes: 3, Keeper: true,
+			Description: "Three PostgreSQL 15 nodes with failover, each 512 MiB of memory, 1 GiB of disk",
+			Bullets:     []string{"Three dedicated VMs", "Failover in seconds", "512 MiB of memory each", "1 GiB of disk each", "TLS"},
+			VMType:      "small", DiskType: "small", MemoryMB: 512, DiskMB: 1024,
+		},
+		{
+			ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b22", Name: "cluster-large", Template: keeperTemplate, Free: false, Poolable: true, Nodes: 3, Keeper: true,
+			Description: "Three PostgreSQL 15 nodes with failover, each 1 GiB of memory, 4 GiB of disk",
+			Bullets:     []string{"Three dedicated VMs", "Failover in seconds", "1 GiB of memory each", "4 GiB of disk each", "TLS"},
+			VMType:      "large", DiskType: "large", MemoryMB: 1024, DiskMB: 4096,
+		},
+	}
+}
+
+// Defaults is the provider as it ships: two plans for a single server. Clusters
+// adds two for three nodes.
 func Defaults() Config {
 	return Config{
 		ServiceID:        "5c7f4a1e-3c1b-4d0e-9f0a-6b1d2f7c9a01",
@@ -161,11 +202,15 @@ func (c Config) Validate() error {
 	if len(c.Plans) == 0 {
 		refuse("plans: at least one is needed")
 	}
-	for i, plan := range c.Plans {
+	plans := c.plans()
+	for i, plan := range plans {
 		for _, fault := range plan.faults() {
 			refuse("plans[%d].%w", i, fault)
 		}
-		earlier := c.Plans[:i]
+		if plan.Keeper && !c.Consul.enabled() {
+			refuse("plans[%d].keeper: needs consul.addresses", i)
+		}
+		earlier := plans[:i]
 		if slices.ContainsFunc(earlier, func(p PlanConfig) bool { return p.ID == plan.ID }) {
 			refuse("plans[%d].id: %q occurs twice", i, plan.ID)
 		}
@@ -188,6 +233,12 @@ func (p PlanConfig) faults() []error {
 		if value == "" {
 			faults = append(faults, fmt.Errorf("%s: must be given", key))
 		}
+	}
+	if p.Nodes != 1 && p.Nodes != 3 {
+		faults = append(faults, fmt.Errorf("nodes: must be 1 or 3, got %d", p.Nodes))
+	}
+	if p.Nodes > 1 && !p.Keeper {
+		faults = append(faults, errors.New("nodes: more than one need keeper"))
 	}
 	if p.MemoryMB < 128 {
 		faults = append(faults, fmt.Errorf("memory_mb: must be at least 128, got %d", p.MemoryMB))

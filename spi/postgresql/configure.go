@@ -6,7 +6,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/holdfast-osb/holdfast/internal/fault"
 	"github.com/holdfast-osb/holdfast/spi"
 )
 
@@ -20,13 +19,10 @@ const (
 // Connections that tenants cannot take, so that unbinding always finds one.
 const reservedConnections = 10
 
-// Configure checks that the server answers and takes writes, and makes the
+// Configure checks that a server answers and takes writes, and makes the
 // database with its roles. Each statement may be repeated.
 func (s *Service) Configure(ctx context.Context, in spi.Instance) error {
-	err := s.onAdmin(ctx, in, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
-		if err := checkWritable(ctx, conn); err != nil {
-			return err
-		}
+	err := s.onPrimary(ctx, in, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
 		for _, role := range []string{ownerRole, readerRole} {
 			if err := ensureRole(ctx, conn, role); err != nil {
 				return err
@@ -37,20 +33,9 @@ func (s *Service) Configure(ctx context.Context, in spi.Instance) error {
 	if err != nil {
 		return err
 	}
-	return s.onAdmin(ctx, in, database, func(ctx context.Context, conn *pgx.Conn) error {
+	return s.onPrimary(ctx, in, database, func(ctx context.Context, conn *pgx.Conn) error {
 		return execAll(ctx, conn, readerPrivileges(ownerRole))
 	})
-}
-
-func checkWritable(ctx context.Context, conn *pgx.Conn) error {
-	var inRecovery bool
-	if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&inRecovery); err != nil {
-		return fmt.Errorf("ask the server for its role: %w", err)
-	}
-	if inRecovery {
-		return fault.New(fault.Unavailable, "the database server does not take writes right now; try again in a minute")
-	}
-	return nil
 }
 
 func ensureRole(ctx context.Context, conn *pgx.Conn, role string) error {

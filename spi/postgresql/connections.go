@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/holdfast-osb/holdfast/internal/fault"
 	"github.com/holdfast-osb/holdfast/spi"
 )
 
@@ -98,31 +97,32 @@ func closeConnection(conn *pgx.Conn) {
 	_ = conn.Close(ctx)
 }
 
-// onAdmin runs f on an administrator's connection to a database of the
-// instance's primary. f may run a second time, on a fresh connection, when a
-// kept one turned out to be dead: it must be repeatable.
-func (s *Service) onAdmin(ctx context.Context, in spi.Instance, database string, f func(context.Context, *pgx.Conn) error) error {
-	if len(in.Nodes) == 0 {
-		return fault.New(fault.Unavailable, "the instance has no server yet")
-	}
-	key := connectionKey{instance: in.ID, address: in.Nodes[0].Address, database: database, admin: sha256.Sum256([]byte(in.Secrets[secretAdmin].Reveal()))}
+// onNode runs f on an administrator's connection to a database of one node. f
+// may run a second time, on a fresh connection, when a kept one turned out to
+// be dead: it must be repeatable.
+func (s *Service) onNode(ctx context.Context, in spi.Instance, node spi.Node, database string, f func(context.Context, *pgx.Conn) error) error {
+	return asFault(s.useNode(ctx, in, node, database, f))
+}
+
+func (s *Service) useNode(ctx context.Context, in spi.Instance, node spi.Node, database string, f func(context.Context, *pgx.Conn) error) error {
+	key := connectionKey{instance: in.ID, address: node.Address, database: database, admin: sha256.Sum256([]byte(in.Secrets[secretAdmin].Reveal()))}
 	if conn := s.connections.take(key); conn != nil {
 		err := f(ctx, conn)
 		if !conn.IsClosed() {
 			s.connections.keep(key, conn)
-			return asFault(err)
+			return err
 		}
 		if ctx.Err() != nil {
-			return asFault(err)
+			return err
 		}
 	}
 	conn, err := s.connect(ctx, in, key)
 	if err != nil {
-		return asFault(err)
+		return err
 	}
 	err = f(ctx, conn)
 	s.connections.keep(key, conn)
-	return asFault(err)
+	return err
 }
 
 func (s *Service) connect(ctx context.Context, in spi.Instance, key connectionKey) (*pgx.Conn, error) {

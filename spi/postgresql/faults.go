@@ -27,16 +27,20 @@ func asFault(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
+	if errors.Is(err, errStandby) {
+		return fault.Wrap(fault.Unavailable, err, "the database server does not take writes right now; try again in a minute")
+	}
 	return fault.Wrap(fault.Unavailable, err, "the database server does not answer right now; try again in a minute")
 }
 
 // passing tells whether an SQLSTATE speaks of a state that passes: classes 08
 // (connection), 53 (resources), 55 (object not in state: a lock), 57 (operator
-// intervention: starting, shutting down, cancelled), 40 (rollback), and XX000
+// intervention: starting, shutting down, cancelled), 40 (rollback), a primary
+// that has become a standby, and XX000
 // "tuple concurrently updated", which two administrative commands on one role
 // meet.
 func passing(code string) bool {
-	for _, class := range []string{"08", "53", "55", "57", "40", "XX000"} {
+	for _, class := range []string{"08", "53", "55", "57", "40", codeReadOnly, "XX000"} {
 		if strings.HasPrefix(code, class) {
 			return true
 		}
@@ -63,4 +67,5 @@ const (
 	codeDuplicateDatabase = "42P04"
 	codeUniqueViolation   = "23505" // two sessions making the same object
 	codeUndefinedObject   = "42704"
+	codeReadOnly          = "25006" // a primary no longer
 )

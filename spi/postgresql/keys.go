@@ -45,6 +45,16 @@ func (k instanceKey) password(binding string) string {
 	return base64.RawURLEncoding.EncodeToString(k.derive("password", binding))
 }
 
+// consulToken is the secret of the deployment's token in Consul.
+func (k instanceKey) consulToken(deployment string) string {
+	return asUUID(k.derive("consul token", deployment))
+}
+
+// keeperToken is what the keepers of a deployment show each other.
+func (k instanceKey) keeperToken(deployment string) string {
+	return base64.RawURLEncoding.EncodeToString(k.derive("keeper token", deployment))
+}
+
 // scramIterations is PostgreSQL's own default.
 const scramIterations = 4096
 

@@ -13,6 +13,7 @@ import (
 
 // instanceParameters are those of create and update.
 type instanceParameters struct {
+	Replication              string // async or quorum; of clusters
 	IdleInTransactionTimeout int
 }
 
@@ -22,12 +23,15 @@ type bindingParameters struct {
 	ConnectionLimit int // -1: none
 }
 
-func readInstanceParameters(raw json.RawMessage) (instanceParameters, error) {
-	p := instanceParameters{IdleInTransactionTimeout: 3600}
-	err := readParameters(raw, map[string]func(any) error{
+func readInstanceParameters(raw json.RawMessage, plan PlanConfig) (instanceParameters, error) {
+	p := instanceParameters{Replication: "async", IdleInTransactionTimeout: 3600}
+	readers := map[string]func(any) error{
 		"idle_in_transaction_timeout_seconds": wholeNumber(&p.IdleInTransactionTimeout, 0, 86400),
-	})
-	return p, err
+	}
+	if plan.Nodes > 1 {
+		readers["replication"] = oneOf(&p.Replication, "async", "quorum")
+	}
+	return p, readParameters(raw, readers)
 }
 
 func readBindingParameters(raw json.RawMessage) (bindingParameters, error) {
@@ -71,6 +75,17 @@ func readParameters(raw json.RawMessage, readers map[string]func(any) error) err
 		}
 	}
 	return nil
+}
+
+func oneOf(into *string, allowed ...string) func(any) error {
+	return func(value any) error {
+		text, ok := value.(string)
+		if !ok || !slices.Contains(allowed, text) {
+			return fmt.Errorf("must be one of %v", allowed)
+		}
+		*into = text
+		return nil
+	}
 }
 
 func wholeNumber(into *int, least, most int) func(any) error {

@@ -3,14 +3,16 @@ package postgresql
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/holdfast-osb/holdfast/internal/fault"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/spi"
 )
 
-// Prepare maps a plan and its parameters to the template's attributes.
-func (s *Service) Prepare(_ context.Context, in spi.PrepareRequest) (spi.Preparation, error) {
+// Prepare maps a plan and its parameters to the template's attributes. Of an
+// instance under the keeper it makes the token in Consul as well.
+func (s *Service) Prepare(ctx context.Context, in spi.PrepareRequest) (spi.Preparation, error) {
 	plan, err := s.plan(in.Instance.PlanID)
 	if err != nil {
 		return spi.Preparation{}, err
@@ -20,15 +22,16 @@ func (s *Service) Prepare(_ context.Context, in spi.PrepareRequest) (spi.Prepara
 			return spi.Preparation{}, err
 		}
 	}
-	parameters, err := readInstanceParameters(in.Instance.Parameters)
+	parameters, err := readInstanceParameters(in.Instance.Parameters, plan)
 	if err != nil {
 		return spi.Preparation{}, err
 	}
-	secrets, err := ensureSecrets(in.Instance.Secrets, in.Instance.Deployment, s.serverNames(in.Instance.Deployment))
+	deployment := in.Instance.Deployment
+	secrets, err := ensureSecrets(in.Instance.Secrets, deployment, s.serverNames(deployment), plan.Keeper)
 	if err != nil {
 		return spi.Preparation{}, err
 	}
-	return spi.Preparation{
+	p := spi.Preparation{
 		Template: plan.Template,
 		Attributes: map[string]any{
 			"vm_type": plan.VMType, "disk_type": plan.DiskType, "memory_mb": plan.MemoryMB,
@@ -40,7 +43,44 @@ func (s *Service) Prepare(_ context.Context, in spi.PrepareRequest) (spi.Prepara
 		// administrator's: that one stays among the secrets.
 		SecretAttributes: secret.Values{"server_private_key": secrets[secretServerKey]},
 		Secrets:          secrets,
-	}, nil
+	}
+	if plan.Keeper {
+		err = s.prepareKeeper(ctx, deployment, plan, parameters, &p)
+	}
+	return p, err
+}
+
+// attributeConsul tells instances under the keeper from others.
+const attributeConsul = "consul_servers"
+
+// underKeeper tells whether an instance's nodes are, and it has names.
+func underKeeper(in spi.Instance) bool { return in.Attributes[attributeConsul] != nil }
+
+// prepareKeeper adds what nodes under the keeper need.
+func (s *Service) prepareKeeper(ctx context.Context, deployment string, plan PlanConfig, parameters instanceParameters, p *spi.Preparation) error {
+	key, err := readInstanceKey(p.Secrets[secretKey])
+	if err != nil {
+		return err
+	}
+	token := key.consulToken(deployment)
+	if err := s.consul.ensureToken(ctx, deployment, token); err != nil {
+		return err
+	}
+	servers := make([]any, len(s.config.Consul.Addresses))
+	for i, address := range s.config.Consul.Addresses {
+		servers[i] = address
+	}
+	maps.Copy(p.Attributes, map[string]any{
+		"instances": plan.Nodes, "replication_mode": parameters.Replication,
+		"replication_certificate": p.Secrets[secretReplication].Reveal(),
+		attributeConsul:           servers, "consul_ca": s.config.Consul.CACert,
+	})
+	maps.Copy(p.SecretAttributes, secret.Values{
+		"replication_private_key": p.Secrets[secretReplicationKey],
+		"keeper_token":            secret.New(key.keeperToken(deployment)),
+		"consul_token":            secret.New(token),
+	})
+	return nil
 }
 
 func (s *Service) checkMigration(from string, to PlanConfig) error {
@@ -67,16 +107,28 @@ func (s *Service) nameOf(service, deployment string) string {
 
 func (s *Service) primaryName(deployment string) string { return s.nameOf("primary", deployment) }
 
+func (s *Service) replicaName(deployment string) string { return s.nameOf("replica", deployment) }
+
+func (s *Service) nodeName(deployment string, index int) string {
+	return s.nameOf(fmt.Sprintf("node-%d", index), deployment)
+}
+
 func (s *Service) serverNames(deployment string) []string {
-	names := []string{s.primaryName(deployment), s.nameOf("replica", deployment)}
+	names := []string{s.primaryName(deployment), s.replicaName(deployment)}
 	for node := range 3 {
-		names = append(names, s.nameOf(fmt.Sprintf("node-%d", node), deployment))
+		names = append(names, s.nodeName(deployment, node))
 	}
 	return append(names, "localhost")
 }
 
-// Remove has nothing to undo: all of an instance is in its deployment.
-func (s *Service) Remove(_ context.Context, in spi.Instance) error {
+// Remove takes back what the deployment has in Consul. All else of an instance
+// is in its deployment.
+func (s *Service) Remove(ctx context.Context, in spi.Instance) error {
 	s.connections.forget(in.ID)
-	return nil
+	s.primaries.Delete(in.ID)
+	// Of an instance whose preparation was cut short nobody knows what there is.
+	if s.consul == nil || in.Deployment == "" || len(in.Attributes) > 0 && !underKeeper(in) {
+		return nil
+	}
+	return s.consul.remove(ctx, in.Deployment)
 }

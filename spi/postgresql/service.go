@@ -2,6 +2,7 @@ package postgresql
 
 import (
 	"log/slog"
+	"sync"
 
 	"github.com/holdfast-osb/holdfast/spi"
 )
@@ -10,8 +11,13 @@ import (
 // connections.
 type Service struct {
 	config      Config
+	plans       []PlanConfig
 	log         *slog.Logger
 	connections *connections
+	consul      *consul // nil without
+	// primaries are the addresses of the primaries last seen, by instance: a
+	// hint where to look first.
+	primaries sync.Map
 }
 
 var _ spi.Service = (*Service)(nil)
@@ -21,7 +27,14 @@ func New(config Config, log *slog.Logger) (*Service, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	return &Service{config: config, log: log, connections: newConnections()}, nil
+	s := &Service{config: config, plans: config.plans(), log: log, connections: newConnections()}
+	if config.Consul.enabled() {
+		var err error
+		if s.consul, err = newConsul(config.Consul); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // Close ends idle connections.

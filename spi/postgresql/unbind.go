@@ -24,7 +24,7 @@ func (s *Service) Unbind(ctx context.Context, in spi.BindRequest) error {
 		return err
 	}
 	role := key.roleName(in.BindingID)
-	return s.onAdmin(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
+	return s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
 		closed, err := shutLogin(ctx, conn, role)
 		if err != nil || !closed {
 			return err
@@ -32,8 +32,60 @@ func (s *Service) Unbind(ctx context.Context, in spi.BindRequest) error {
 		if err := endSessions(ctx, conn, role); err != nil {
 			return err
 		}
+		if err := s.endStandbySessions(ctx, in.Instance, conn, role); err != nil {
+			return err
+		}
 		return s.dropRemoved(ctx, conn)
 	})
+}
+
+// endStandbySessions ends the role's sessions on the standbys, once these know
+// that the login is shut. A node that cannot be reached at all is passed over:
+// sessions do not outlive its server, and it will follow the primary before it
+// takes new ones.
+func (s *Service) endStandbySessions(ctx context.Context, in spi.Instance, primary *pgx.Conn, role string) error {
+	for _, node := range in.Nodes {
+		if len(in.Nodes) == 1 || node.Address == primary.Config().Host {
+			continue
+		}
+		reached := false
+		err := s.onNode(ctx, in, node, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
+			reached = true
+			if err := awaitShut(ctx, conn, role); err != nil {
+				return err
+			}
+			return endSessions(ctx, conn, role)
+		})
+		if err != nil && (reached || ctx.Err() != nil) {
+			return err
+		}
+		if err != nil {
+			s.log.WarnContext(ctx, "a node is not reached to end sessions there", "node", node.Name, "error", err.Error())
+		}
+	}
+	return nil
+}
+
+// awaitShut waits until a standby has replayed that the login is shut.
+func awaitShut(ctx context.Context, conn *pgx.Conn, role string) error {
+	deadline := time.Now().Add(endLimit)
+	for {
+		var open bool
+		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin)", role).Scan(&open); err != nil {
+			return fmt.Errorf("look whether the standby knows of the unbinding: %w", err)
+		}
+		if !open {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fault.New(fault.Unavailable, "a standby lags behind and still lets the binding in; try again in a minute")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // shutLogin makes the role unusable; false when there is none.

@@ -81,7 +81,7 @@ func TestParameters(t *testing.T) {
 		`{"idle_in_transaction_timeout_seconds": "60"}`: "parameters.idle_in_transaction_timeout_seconds",
 		`{"x": 1}`: "parameters.x", `[]`: "parameters", `"x"`: "parameters",
 	} {
-		_, err := readInstanceParameters(json.RawMessage(raw))
+		_, err := readInstanceParameters(json.RawMessage(raw), PlanConfig{Nodes: 1})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want+":")) {
 			t.Errorf("%s: got %v, want a fault of %q", raw, err, want)
 		}
