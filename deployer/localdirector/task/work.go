@@ -105,6 +105,10 @@ func (q *Queue) perform(j *job) {
 		log.Error("close the task's outputs", "error", err)
 	}
 	q.finish(j, state, result)
+	if state == StateError {
+		log.Warn("task failed", "error", result)
+		return
+	}
 	log.Info("task ended", "state", state)
 }
 
