@@ -125,7 +125,7 @@ func (k *Keeper) onServer(ctx context.Context, action decide.Action) error {
 			k.facts.data.Standby = true
 			k.mu.Unlock()
 		}
-		return k.cluster.Start(bounded(5*time.Minute), a)
+		return k.cluster.Start(bounded(10*time.Minute), a)
 	case decide.StopCleanly:
 		return k.cluster.StopCleanly(bounded(a.Within+time.Minute), a.Within)
 	case decide.Promote:

@@ -47,22 +47,25 @@ type Keeper struct {
 type facts struct {
 	guard     guard.State
 	reachable bool
-	server    decide.Server
-	serverOf  uint64 // the start that server was read from
-	silence   string // why the server did not answer last time
-	data      decide.Data
-	dataKnown bool
-	consul    decide.Consul
-	pollers   map[decide.Node]*poller
-	requests  []decide.Request
-	results   []decide.Result
-	running   decide.Kinds
-	endServer context.CancelFunc // ends the action that works on PostgreSQL
-	waiting   map[uint64]chan status.Answer
-	lastID    uint64
-	report    status.Report
-	retired   bool
-	primaryOf uint64 // the start for which the node has been noted as primary
+	// remainsSince is when the postmaster was found gone.
+	remainsSince decide.Instant
+	server       decide.Server
+	serverOf     uint64 // the start that server was read from
+	silence      string // why the server did not answer last time
+	data         decide.Data
+	dataKnown    bool
+	consul       decide.Consul
+	pollers      map[decide.Node]*poller
+	requests     []decide.Request
+	results      []decide.Result
+	running      decide.Kinds
+	endServer    context.CancelFunc // ends the action that works on PostgreSQL
+	waiting      map[uint64]chan status.Answer
+	lastID       uint64
+	report       status.Report
+	retired      bool
+	hotUntil     decide.Instant // a new epoch has begun: peers are asked more often
+	primaryOf    uint64         // the start for which the node has been noted as primary
 }
 
 // New returns a keeper that has not begun.
@@ -110,7 +113,31 @@ func (k *Keeper) Run(ctx context.Context) error {
 		// The kernel has killed the postmaster with the guard; its children remain.
 		killed, swept := guard.Sweep(k.settings.PostgreSQL.Data)
 		k.log.Error("the guard is gone, the server was swept", "killed", killed, "error", swept)
+		if swept == nil {
+			k.guardGone(ctx)
+		}
 		return errors.Join(err, swept)
+	}
+}
+
+// lastWords is how long a keeper goes on without its guard: it can start nothing
+// any more, but give up a lease that a standby need not wait for.
+const lastWords = 3 * time.Second
+
+// remainsPatience is how long the guard may take to kill what a postmaster left behind.
+const remainsPatience = 2 * time.Second
+
+func (k *Keeper) guardGone(ctx context.Context) {
+	k.mu.Lock()
+	k.facts.guard.Phase, k.facts.guard.Postmaster, k.facts.reachable = guard.Gone, 0, false
+	k.mu.Unlock()
+	nudge(k.inspect)
+	nudge(k.wake)
+	timer := time.NewTimer(lastWords)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
@@ -174,7 +201,11 @@ func (f *facts) serverNow() decide.Server {
 	case guard.Gone:
 		return decide.Server{State: decide.Gone}
 	case guard.Remains:
-		return decide.Server{State: decide.Remains}
+		// The guard is killing them already; only when that takes long it is an event.
+		if boottime.Now().Sub(f.remainsSince) > remainsPatience {
+			return decide.Server{State: decide.Remains}
+		}
+		return decide.Server{State: decide.Stopping}
 	}
 	server := decide.Server{State: decide.Starting}
 	if f.serverOf == f.guard.Starts && f.server.State == decide.Up {

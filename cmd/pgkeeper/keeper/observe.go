@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/boottime"
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/guard"
 )
@@ -18,6 +19,9 @@ func (k *Keeper) guardChanged(state guard.State) {
 	k.mu.Lock()
 	before := k.facts.guard
 	k.facts.guard, k.facts.reachable = state, true
+	if state.Phase == guard.Remains && before.Phase != guard.Remains {
+		k.facts.remainsSince = boottime.Now()
+	}
 	k.mu.Unlock()
 	if state.Phase == guard.Gone && before.Phase != guard.Gone {
 		k.cluster.Forget()
@@ -33,6 +37,10 @@ func (k *Keeper) viewed(view decide.View) {
 	k.mu.Lock()
 	if k.facts.consul.FailingSince != 0 {
 		k.log.Info("consul answers again")
+	}
+	if view.Leader.Value.Epoch != k.facts.consul.View.Leader.Value.Epoch {
+		k.facts.hotUntil = boottime.Now().Add(hot)
+		k.facts.pollNow()
 	}
 	k.facts.consul = decide.Consul{View: view}
 	k.mu.Unlock()

@@ -13,6 +13,8 @@ import (
 
 const (
 	pollEvery  = 500 * time.Millisecond
+	pollHot    = 50 * time.Millisecond
+	hot        = 3 * time.Second // how long after the lease has passed on
 	pollWithin = time.Second
 )
 
@@ -67,8 +69,6 @@ func (k *Keeper) followNodes(ctx context.Context) {
 }
 
 func (k *Keeper) poll(ctx context.Context, p *poller) {
-	every := time.NewTicker(pollEvery)
-	defer every.Stop()
 	for {
 		within, cancel := context.WithTimeout(ctx, pollWithin)
 		asked := boottime.Now()
@@ -80,12 +80,16 @@ func (k *Keeper) poll(ctx context.Context, p *poller) {
 		} else {
 			p.peer.AskedAt, p.peer.AnsweredAt, p.peer.Status, p.peer.Failing = asked, boottime.Now(), report.Status, false
 		}
+		pause := pollEvery
+		if boottime.Now().Before(k.facts.hotUntil) {
+			pause = pollHot
+		}
 		k.mu.Unlock()
 		nudge(k.wake)
 		select {
 		case <-ctx.Done():
 			return
-		case <-every.C:
+		case <-time.After(pause):
 		case <-p.now:
 		}
 	}

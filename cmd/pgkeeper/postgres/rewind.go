@@ -2,14 +2,17 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/guard"
 )
 
 // Rewind makes the stopped server's data a standby's of another node. If it is
@@ -58,7 +61,74 @@ func (c *Cluster) Rewind(ctx context.Context, a decide.Rewind) error {
 	if err := c.MakeStandby(); err != nil {
 		return err
 	}
+	if err := c.expect(a); err != nil {
+		return err
+	}
 	return c.clear(c.marker())
+}
+
+// upstreamFile says where a rewound server gets the log from that it needs to become consistent.
+const upstreamFile = ownFolder + "/upstream.json"
+
+// consistentWithin bounds how long that may take.
+const consistentWithin = 5 * time.Minute
+
+func (c *Cluster) expect(a decide.Rewind) error {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	if err := c.put(c.in(upstreamFile), text, 0o600); err != nil {
+		return fmt.Errorf("note where the rewound server gets its log from: %w", err)
+	}
+	return nil
+}
+
+// expected returns what a server that was rewound must follow from the first
+// moment on, or nil.
+func (c *Cluster) expected() (*decide.Rewind, error) {
+	text, err := os.ReadFile(c.in(upstreamFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read where the rewound server gets its log from: %w", err)
+	}
+	a := &decide.Rewind{}
+	if err := json.Unmarshal(text, a); err != nil {
+		return nil, fmt.Errorf("read where the rewound server gets its log from: %w", err)
+	}
+	return a, nil
+}
+
+// becomeConsistent waits until the rewound server answers: then the rewind has
+// ended. One that does not get there, because its source has gone too, can only be cloned.
+func (c *Cluster) becomeConsistent(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, consistentWithin)
+	defer cancel()
+	for {
+		_, fault := c.Observe(within)
+		if fault == nil {
+			return c.clear(c.in(upstreamFile))
+		}
+		state, err := c.guard.Get(within)
+		if err == nil && state.Phase != guard.Gone {
+			err = pause(within, "the rewound server to become consistent")
+		} else if err == nil {
+			err = errors.New("the rewound server has ended")
+		}
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return err // fenced, or the keeper ends: the next start tries again
+		}
+		rest := context.WithoutCancel(ctx)
+		if killed := c.guard.Kill(rest, "rewound in vain"); killed != nil {
+			return errors.Join(err, killed)
+		}
+		return errors.Join(err, fault, c.put(c.marker(), nil, 0o600))
+	}
 }
 
 // unmark removes the marker when the rewind ended before it changed anything.

@@ -36,7 +36,15 @@ func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 			return err
 		}
 	}
-	if err := c.writeConf(conf{syncNames: a.SyncNames}); err != nil {
+	want := conf{syncNames: a.SyncNames}
+	rewound, err := c.expected()
+	if err != nil {
+		return err
+	}
+	if rewound != nil {
+		want = conf{upstream: rewound.Node, address: rewound.Address, epoch: rewound.Epoch}
+	}
+	if err := c.writeConf(want); err != nil {
 		return err
 	}
 	c.hook(ctx, c.settings.PostgreSQL.BeforeStart, time.Minute)
@@ -49,6 +57,9 @@ func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 	}
 	if len(c.settings.PostgreSQL.AfterStart) > 0 {
 		go c.hook(context.WithoutCancel(ctx), c.settings.PostgreSQL.AfterStart, 24*time.Hour)
+	}
+	if rewound != nil {
+		return c.becomeConsistent(ctx)
 	}
 	return nil
 }
