@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,7 +52,9 @@ func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 	if err != nil {
 		return nil, err
 	}
+	var primary string
 	err = s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
+		primary = conn.Config().Host
 		err := execAll(ctx, conn, statements)
 		if hasCode(err, codeDuplicateObject, codeUniqueViolation) {
 			return b.check(ctx, conn)
@@ -61,7 +64,29 @@ func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 	if err != nil {
 		return nil, err
 	}
+	s.awaitLogin(ctx, in.Instance, primary, b.role)
 	return s.credentials(in.Instance, b), nil
+}
+
+// loginLimit bounds the wait for standbys to know a new binding.
+const loginLimit = 3 * time.Second
+
+// awaitLogin waits until the standbys know the role, so that credentials work
+// everywhere from the start. One that does not in time keeps nobody waiting.
+func (s *Service) awaitLogin(ctx context.Context, in spi.Instance, primary, role string) {
+	ctx, cancel := context.WithTimeout(ctx, loginLimit)
+	defer cancel()
+	for _, node := range in.Nodes {
+		if len(in.Nodes) == 1 || node.Address == primary {
+			continue
+		}
+		err := s.onNode(ctx, in, node, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
+			return awaitRole(ctx, conn, role, true)
+		})
+		if err != nil {
+			s.log.WarnContext(ctx, "a standby does not know a new binding yet", "node", node.Name, "error", err.Error())
+		}
+	}
 }
 
 // statements make the role. Its name and verifier consist of characters that

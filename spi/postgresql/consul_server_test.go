@@ -52,9 +52,9 @@ func startConsul(t *testing.T) *consulServer {
 	port, management := freePort(t), uuid.NewString()
 	settings, err := json.Marshal(map[string]any{
 		"server": true, "bootstrap_expect": 1, "bind_addr": "127.0.0.1", "domain": "holdfast.internal", "data_dir": filepath.Join(dir, "data"),
-		"ports": map[string]any{"https": port, "http": -1, "dns": -1, "grpc": -1, "grpc_tls": -1, "serf_wan": -1, "serf_lan": freePort(t), "server": freePort(t)},
-		"tls":   map[string]any{"defaults": map[string]any{"ca_file": file("ca", ca.Certificate), "cert_file": file("crt", pair.Certificate), "key_file": file("key", pair.Key)}},
-		"acl":   map[string]any{"enabled": true, "default_policy": "deny", "tokens": map[string]any{"initial_management": management}},
+		"ports":       map[string]any{"https": port, "http": -1, "dns": -1, "grpc": -1, "grpc_tls": -1, "serf_wan": -1, "serf_lan": freePort(t), "server": freePort(t)},
+		"tls":         map[string]any{"defaults": map[string]any{"ca_file": file("ca", ca.Certificate), "cert_file": file("crt", pair.Certificate), "key_file": file("key", pair.Key)}},
+		"acl":         map[string]any{"enabled": true, "default_policy": "deny", "tokens": map[string]any{"initial_management": management}},
 		"performance": map[string]any{"raft_multiplier": 1}, "disable_update_check": true,
 	})
 	if err != nil {

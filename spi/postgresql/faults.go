@@ -67,5 +67,6 @@ const (
 	codeDuplicateDatabase = "42P04"
 	codeUniqueViolation   = "23505" // two sessions making the same object
 	codeUndefinedObject   = "42704"
+	codeUndefinedDatabase = "3D000"
 	codeReadOnly          = "25006" // a primary no longer
 )

@@ -44,10 +44,10 @@ func (s *Service) onPrimary(ctx context.Context, in spi.Instance, database strin
 	}
 }
 
-// again tells whether a failure may be a failover's: nobody answers, or who
-// answers is no primary any more.
+// again tells whether a failure may be a failover's: nobody answers, who answers
+// is no primary any more, or a standby that has not caught up.
 func again(err error) bool {
-	return hasCode(err, codeReadOnly) || fault.Is(asFault(err), fault.Unavailable)
+	return hasCode(err, codeUndefinedDatabase) || fault.Is(asFault(err), fault.Unavailable)
 }
 
 // tryNodes runs f on the first node that takes writes, the last that did

@@ -19,10 +19,11 @@ import (
 // server is a real PostgreSQL on loopback, set up with the release's own
 // roles, rights and rules of access.
 type server struct {
-	t    *testing.T
-	dir  string
-	port int
-	cmd  *exec.Cmd
+	t       *testing.T
+	dir     string
+	address string
+	port    int
+	cmd     *exec.Cmd
 }
 
 const serverBinaries = "/usr/lib/postgresql/15/bin"
@@ -43,26 +44,45 @@ func startServer(t *testing.T, port int, p spi.Preparation) *server {
 	if _, err := os.Stat(serverBinaries + "/postgres"); err != nil {
 		t.Fatalf("PostgreSQL 15 is missing: install it with `scripts/deps.sh test` (%v)", err)
 	}
+	s := newServer(t, "127.0.0.1", port)
+	s.run("initdb", "--pgdata", s.path("data"), "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C")
+	s.write("data/pg_hba.conf", `local all postgres trust
+local replication postgres trust
+hostssl all postgres all reject
+hostssl all holdfast samenet cert
+hostssl all holdfast all reject
+hostssl all all all scram-sha-256
+`)
+	s.configure(p)
+	s.start()
+	// As the release's post-start does.
+	s.script("postgres", "server.sql")
+	s.script("template1", "database.sql")
+	return s
+}
+
+// newServer is one that is not there yet.
+func newServer(t *testing.T, address string, port int) *server {
+	t.Helper()
 	// t.TempDir's parent is closed to the server's user.
 	dir, err := os.MkdirTemp("", "holdfast-postgresql-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &server{t: t, dir: dir, port: port}
+	s := &server{t: t, dir: dir, address: address, port: port}
 	s.owner()
-	s.run("initdb", "--pgdata", s.path("data"), "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--locale", "C")
+	return s
+}
+
+// configure writes the server's configuration.
+func (s *server) configure(p spi.Preparation) {
+	s.t.Helper()
 	text := func(name string) string { return fmt.Sprint(p.Attributes[name]) }
 	s.write("server.crt", text("server_certificate"))
 	s.write("server.key", p.SecretAttributes["server_private_key"].Reveal())
 	s.write("admin_ca.crt", text("admin_ca"))
-	s.write("data/pg_hba.conf", `local all postgres trust
-hostssl all postgres all reject
-hostssl all holdfast samenet cert
-hostssl all holdfast all reject
-hostssl all all all scram-sha-256
-`)
-	s.write("postgresql.conf", fmt.Sprintf(`listen_addresses = '127.0.0.1'
+	s.write("postgresql.conf", fmt.Sprintf(`listen_addresses = '%s'
 port = %d
 unix_socket_directories = '%s'
 data_directory = '%s'
@@ -75,12 +95,22 @@ ssl_ca_file = '%s'
 max_connections = 30
 fsync = off
 log_min_error_statement = panic
-`, port, s.dir, s.path("data"), s.path("data/pg_ident.conf"), s.path("data/pg_hba.conf"), s.path("server.crt"), s.path("server.key"), s.path("admin_ca.crt")))
-	s.start()
-	// As the release's post-start does.
-	s.script("postgres", "server.sql")
-	s.script("template1", "database.sql")
-	return s
+wal_retrieve_retry_interval = 100ms
+`, s.address, s.port, s.dir, s.path("data"), s.path("data/pg_ident.conf"), s.path("data/pg_hba.conf"), s.path("server.crt"), s.path("server.key"), s.path("admin_ca.crt")))
+}
+
+// startStandby makes a standby of the server at another address, same port.
+func (s *server) startStandby(address string, p spi.Preparation) *server {
+	s.t.Helper()
+	standby := newServer(s.t, address, s.port)
+	if err := os.Chmod(s.dir, 0o755); err != nil { // its socket
+		s.t.Fatal(err)
+	}
+	standby.run("pg_basebackup", "--host", s.dir, "--port", strconv.Itoa(s.port), "--username", "postgres",
+		"--pgdata", standby.path("data"), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+	standby.configure(p)
+	standby.start()
+	return standby
 }
 
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }

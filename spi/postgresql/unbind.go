@@ -51,7 +51,7 @@ func (s *Service) endStandbySessions(ctx context.Context, in spi.Instance, prima
 		reached := false
 		err := s.onNode(ctx, in, node, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
 			reached = true
-			if err := awaitShut(ctx, conn, role); err != nil {
+			if err := awaitRole(ctx, conn, role, false); err != nil {
 				return err
 			}
 			return endSessions(ctx, conn, role)
@@ -66,19 +66,20 @@ func (s *Service) endStandbySessions(ctx context.Context, in spi.Instance, prima
 	return nil
 }
 
-// awaitShut waits until a standby has replayed that the login is shut.
-func awaitShut(ctx context.Context, conn *pgx.Conn, role string) error {
+// awaitRole waits until a standby has replayed that the role can log in, or
+// cannot any more.
+func awaitRole(ctx context.Context, conn *pgx.Conn, role string, login bool) error {
 	deadline := time.Now().Add(endLimit)
 	for {
-		var open bool
-		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin)", role).Scan(&open); err != nil {
-			return fmt.Errorf("look whether the standby knows of the unbinding: %w", err)
+		var can bool
+		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1 AND rolcanlogin)", role).Scan(&can); err != nil {
+			return fmt.Errorf("look what the standby knows of the binding: %w", err)
 		}
-		if !open {
+		if can == login {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fault.New(fault.Unavailable, "a standby lags behind and still lets the binding in; try again in a minute")
+			return fault.New(fault.Unavailable, "a standby lags behind; try again in a minute")
 		}
 		select {
 		case <-ctx.Done():
