@@ -135,6 +135,19 @@ func describe(status syscall.WaitStatus) string {
 	return "exit status " + strconv.Itoa(status.ExitStatus())
 }
 
+// lockGuard makes the caller the node's only guard until it ends.
+func lockGuard(socket string) (*os.File, error) {
+	file, err := os.OpenFile(strings.TrimSuffix(socket, ".sock")+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the guard's lock: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("another guard runs: %w", err)
+	}
+	return file, nil
+}
+
 // lockPath is the file that a running keeper has locked and written its pid to.
 func lockPath(socket string) string { return strings.TrimSuffix(socket, ".sock") + ".keeper" }
 
@@ -148,7 +161,8 @@ func LockKeeper(socket string) (release func(), err error) {
 		file.Close()
 		return nil, fmt.Errorf("another keeper runs: %w", err)
 	}
-	if err := file.Truncate(0); err == nil {
+	err = file.Truncate(0)
+	if err == nil {
 		_, err = file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 	}
 	if err != nil {

@@ -53,6 +53,11 @@ func New(s *settings.Settings, keeper []string, log *slog.Logger) (*Guard, error
 func (g *Guard) Run(ctx context.Context) error {
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
+	lock, err := lockGuard(g.settings.Guard.Socket)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	protect()
 	data := g.settings.PostgreSQL.Data
 	if err := EndKeeper(g.settings.Guard.Socket); err != nil {

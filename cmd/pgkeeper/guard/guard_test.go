@@ -311,3 +311,36 @@ func TestKeeperIsStartedAgain(t *testing.T) {
 		t.Error("the keeper outlives a guard that was asked to quit")
 	}
 }
+
+func TestSecondGuardLeavesTheFirstAlone(t *testing.T) {
+	n := newNode(t)
+	n.start(decide.Forever)
+	before := n.state()
+	second := exec.Command(os.Args[0])
+	second.Env = append(os.Environ(), "GUARD_FOLDER="+n.folder)
+	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), "another guard runs") {
+		t.Errorf("a second guard: %v: %s", err, out)
+	}
+	if after := n.state(); after.Postmaster != before.Postmaster || after.Phase != guard.Running {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+}
+
+func TestServerThatHasJustBegunIsKilled(t *testing.T) {
+	n := newNode(t)
+	for range 20 {
+		if err := n.client.Start(n.ctx(), decide.Forever); err != nil {
+			t.Fatal(err)
+		}
+		pid := n.state().Postmaster
+		if err := n.client.Kill(n.ctx(), "test"); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.state().Phase; got != guard.Gone {
+			t.Fatalf("after a kill: %s", got)
+		}
+		if pid != 0 && syscall.Kill(pid, 0) == nil {
+			t.Fatal("the postmaster lives on")
+		}
+	}
+}

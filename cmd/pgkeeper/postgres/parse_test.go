@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+)
+
+func TestParseHistory(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		timeline   uint32
+		want       []decide.Fork
+	}{
+		{"second", "1\t0/4022670\tno recovery target specified\n", 2, []decide.Fork{{Timeline: 2, LSN: 0x4022670}}},
+		{
+			"with a number that was skipped", "1\t0/4022670\tno recovery target specified\n\n2\t1/28\tx\n", 4,
+			[]decide.Fork{{Timeline: 2, LSN: 0x4022670}, {Timeline: 4, LSN: 0x100000028}},
+		},
+		{"without ancestors", "# skipped by pgkeeper\n", 3, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parseHistory(c.text, c.timeline)
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, %v, want %v", got, err, c.want)
+			}
+		})
+	}
+	if _, err := parseHistory("x\t0/1\n", 2); err == nil {
+		t.Error("nonsense is read as a history")
+	}
+}
+
+func TestParseLogEnd(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want decide.LSN
+	}{
+		{"pg_waldump: error: error in WAL record at 0/4022648: invalid record length at 0/4022670: wanted 24, got 0", 0x4022670},
+		{"pg_waldump: error: error in WAL record at 0/4022648: record with incorrect prev-link 0/1 at 0/4022670", 0x4022670},
+		{"pg_waldump: error: error in WAL record at 0/4022648: incorrect resource manager data checksum in record at 0/4022670", 0x4022670},
+		{"pg_waldump: error: could not find file \"000000010000000000000004\": No such file or directory", 0},
+	} {
+		got, found := parseLogEnd(c.text, 7)
+		if found != (c.want != 0) || got.LSN != c.want {
+			t.Errorf("%s: got %v, %v", c.text, got, found)
+		}
+	}
+}
+
+func TestParseControl(t *testing.T) {
+	text := `Database system identifier:           7575
+Database cluster state:               shut down in recovery
+Latest checkpoint location:           0/4000028
+Latest checkpoint's REDO location:    0/4000000
+Latest checkpoint's TimeLineID:       2
+Minimum recovery ending location:     1/0
+Min recovery ending loc's timeline:   3
+`
+	got, err := parseControl(text)
+	want := control{system: "7575", state: "shut down in recovery", timeline: 2, checkpoint: 0x4000028, redo: 0x4000000, minRecovery: 1 << 32, minTimeline: 3}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := parseControl("Database system identifier: 1\n"); err == nil {
+		t.Error("half a control file is taken for a whole one")
+	}
+}
+
+func TestSyncNamesAreReadBack(t *testing.T) {
+	for _, names := range [][]decide.Node{nil, {"node-1"}, {"node-0", "node-2"}} {
+		if got := parseSyncNames(syncNames(names)); !reflect.DeepEqual(got, names) {
+			t.Errorf("%q: got %v, want %v", syncNames(names), got, names)
+		}
+	}
+}
+
+func TestSlotsAreNamedByNode(t *testing.T) {
+	if name := slotName("node-1"); name != "holdfast_node_1" || slotNode(name) != "node-1" {
+		t.Errorf("got %s, %s", name, slotNode(name))
+	}
+}
