@@ -3,6 +3,7 @@ package chaos_test
 import (
 	"context"
 	"flag"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -61,7 +62,9 @@ func TestChaos(t *testing.T) {
 				continue
 			}
 			run := report.Run{Setup: setup, Number: number, Version: version(t)}
-			experiment(t, c, f, &run)
+			if !experiment(t, c, f, &run) {
+				continue
+			}
 			if err := file.Append(run); err != nil {
 				t.Fatal(err)
 			}
@@ -103,13 +106,14 @@ func selected(t *testing.T) []fault.Fault {
 	return chosen
 }
 
-// experiment does one run and judges it.
-func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run) {
+// experiment does one run and judges it. It tells whether there is a result.
+func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := (chaos.Experiment{Cluster: c, Fault: f, Say: t.Logf}).Run(ctx, run); err != nil {
-		t.Fatalf("%s, run %d: %v", f.Name, run.Number, err)
+		t.Errorf("%s, run %d: %v; logs are in %s", f.Name, run.Number, err, keepLogs(t, c, f, run))
+		return false
 	}
 	if run.Decided != "" {
 		t.Logf("decided: %s", run.Decided)
@@ -117,11 +121,26 @@ func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run
 	t.Logf("%s, run %d: write outage %.2f s, multi-host %.2f s, %d rows acknowledged, %d lost, whole after %s s", f.Name, run.Number,
 		run.WriteOutage, run.MultiHostOutage, run.Acknowledged, run.Lost.Rows, report.Seconds(run.Healthy))
 	if run.System != "holdfast" {
-		return // it promises nothing to us
+		return true // it promises nothing to us
 	}
-	for _, fault := range run.Faults(f.Limit(c).Seconds()) {
+	broken := run.Faults(f.Limit(c).Seconds())
+	for _, fault := range broken {
 		t.Errorf("%s, run %d: %s", f.Name, run.Number, fault)
 	}
+	if len(broken) > 0 {
+		t.Logf("logs are in %s", keepLogs(t, c, f, run))
+	}
+	return true
+}
+
+// keepLogs saves the nodes' logs from the stack's removal.
+func keepLogs(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run) string {
+	t.Helper()
+	folder := filepath.Join(os.TempDir(), "holdfast-chaos", run.Began.Format("20060102-150405")+"-"+f.Name)
+	if err := c.KeepLogs(folder); err != nil {
+		t.Errorf("keep the logs: %v", err)
+	}
+	return folder
 }
 
 func done(before []report.Run, setup report.Setup, chosen []fault.Fault) bool {
