@@ -99,6 +99,7 @@ func (t *turn) askedToRemove(q *Request, target Node) {
 		}
 	}
 	t.removing = removing
+	t.alone = t.alone || target == ""
 	t.reply(q, "")
 }
 

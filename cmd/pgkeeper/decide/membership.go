@@ -5,8 +5,14 @@ func (t *turn) membership() {
 	if t.doubt.members != nil || t.sent.Members != nil {
 		return
 	}
+	if t.alone {
+		t.removing = t.allBut(t.removing)
+	}
 	if t.remove() {
 		return
+	}
+	if t.alone && !t.others() && len(t.in.Local.Server.Standbys) == 0 {
+		t.alone = false
 	}
 	r := t.joining()
 	if r == nil {
@@ -22,12 +28,18 @@ func (t *turn) membership() {
 	if t.in.Local.Guard.Deadline == Forever && !t.cfg.WithoutFence {
 		return // armed by guard(), as this node is not sole any more
 	}
+	if t.leaseUntil.Sub(t.now) < t.cfg.Hold/2 {
+		return // a new member has promised nothing: only beside a lease that was just renewed
+	}
 	t.plan.Members = &Entry[Members]{t.view.Members.Index, with(t.view.Members.Value, Member{r.Node, r.ID, r.Address})}
 	t.plan.Why = "admits " + string(r.Node)
 }
 
 // joining returns a registered node whose copy streams and is no member yet.
 func (t *turn) joining() *Registration {
+	if t.alone {
+		return nil
+	}
 	for i := range t.view.Nodes {
 		r := &t.view.Nodes[i]
 		if r.Node == t.cfg.Node || r.ID == "" || hasNode(t.removing, r.Node) || t.view.Members.Value.Has(r.Node, r.ID) {
@@ -41,34 +53,43 @@ func (t *turn) joining() *Registration {
 	return nil
 }
 
-// remove takes a member out that is to go, once no acknowledged write depends
-// on it. It says whether there is one.
+// remove takes members out that are to go, once no acknowledged write depends
+// on them. It says whether there is one to take out now.
 func (t *turn) remove() bool {
+	members := t.view.Members.Value
+	left := members
 	var rest []Node
 	for _, node := range t.removing {
-		m, found := t.view.Members.Value.Of(node)
-		if !found {
-			if t.streams(node) || t.slotOf(node) {
-				rest = append(rest, node) // not to be admitted again
-			}
-			continue
+		m, found := members.Of(node)
+		switch {
+		case !found && !t.streams(node) && !t.slotOf(node):
+			continue // gone; until then it must not be admitted again
+		case found && !hasNode(t.in.Local.Server.SyncNames, node) && (!t.listed(node, m.ID) || t.onlyRemoved()):
+			left = without(left, node)
 		}
 		rest = append(rest, node)
-		if t.plan.Members != nil || t.plan.Sync != nil || hasNode(t.in.Local.Server.SyncNames, node) {
-			continue
-		}
-		left := without(t.view.Members.Value, node)
-		if t.listed(node, m.ID) {
-			if len(left) > 1 {
-				continue // narrowed by replication()
-			}
-			t.plan.Sync = &Entry[Sync]{t.view.Sync.Index, Sync{Mode: Async}}
-		}
-		t.plan.Members = &Entry[Members]{t.view.Members.Index, left}
-		t.plan.Why = "removes " + string(node)
 	}
 	t.removing = rest
-	return t.plan.Members != nil
+	if len(left) == len(members) || t.plan.Sync != nil {
+		return false
+	}
+	if len(left) == 1 && t.view.Sync.Value.Mode == Quorum {
+		t.plan.Sync = &Entry[Sync]{t.view.Sync.Index, Sync{Mode: Async}}
+	}
+	t.plan.Members = &Entry[Members]{t.view.Members.Index, left}
+	t.plan.Why = "removes members"
+	return true
+}
+
+// allBut returns nodes and every other member that is not among them.
+func (t *turn) allBut(nodes []Node) []Node {
+	out := nodes
+	for _, m := range t.view.Members.Value {
+		if m.Node != t.cfg.Node && !hasNode(out, m.Node) {
+			out = append(out[:len(out):len(out)], m.Node)
+		}
+	}
+	return out
 }
 
 func (t *turn) slotOf(node Node) bool { return hasNode(t.in.Local.Server.Slots, node) }

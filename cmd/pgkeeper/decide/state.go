@@ -45,6 +45,7 @@ type State struct {
 	sync      syncProgress
 	streamed  []streamed // when a standby was last seen streaming
 	removing  []Node     // members to be removed
+	alone     bool       // nobody is admitted until nobody else streams
 	handover  handover
 	draining  bool
 	drainID   uint64

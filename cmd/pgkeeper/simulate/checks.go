@@ -17,7 +17,9 @@ type checks struct {
 	final      *branch // released as final, with all that was acknowledged
 	finalAt    int64
 	aliasOff   int64 // since when the alias names another than the writable primary
+	firstAck   int64
 	lastAck    int64
+	gap        int64      // the longest without an acknowledgement
 	lostBytes  decide.LSN // async: most acknowledged log missing after a promotion
 	promotions int
 	fences     int
@@ -39,11 +41,12 @@ func (w *world) violate(rule, detail string) {
 // acked notes that a write on a node's branch was acknowledged to its client.
 func (w *world) acked(n *node, lsn decide.LSN, quorum bool) {
 	b := n.disk.branch
-	w.log.lastAck = w.now
-	if b.acked == 0 {
-		b.first = w.now
+	if w.log.firstAck == 0 {
+		w.log.firstAck = w.now
+	} else {
+		w.log.gap = max(w.log.gap, w.now-w.log.lastAck)
 	}
-	b.last = w.now
+	w.log.lastAck = w.now
 	b.acked = max(b.acked, lsn)
 	if w.log.newest == nil || b.id > w.log.newest.id {
 		w.log.newest = b
@@ -55,8 +58,21 @@ func (w *world) acked(n *node, lsn decide.LSN, quorum bool) {
 		return
 	}
 	b.quorum = max(b.quorum, lsn)
-	if cur := w.log.current; cur != nil && cur != n && !cur.disk.branch.contains(cur.disk.lsn, b, lsn) && cur.disk.branch.id > b.id {
+	if cur := w.log.current; cur != nil && cur != n && cur.disk.present && !cur.disk.branch.contains(cur.disk.lsn, b, lsn) && cur.disk.branch.id > b.id {
 		w.violate("lost write", fmt.Sprintf("%s acknowledged %d:%s, which primary %s lacks", n.name, b.timeline, lsn, cur.name))
+	}
+}
+
+// fenced looks at a server that is killed because its lease has run out, or
+// another has it: never a sole member's, never for Consul's absence alone.
+func (w *world) fenced(n *node) {
+	w.log.fences++
+	members := w.consul.view.Members.Value
+	if n.disk.memory.Sole && n.guard.deadline == decide.Forever && len(members) == 1 && members.Has(n.name, n.disk.identity) {
+		w.violate("needless", fmt.Sprintf("%s is the only member and was fenced", n.name))
+	}
+	if n.server.writable() && w.plan.onlyConsul() {
+		w.violate("needless", fmt.Sprintf("%s was fenced although only Consul was away", n.name))
 	}
 }
 
@@ -120,6 +136,7 @@ const (
 func (w *world) watch() {
 	w.at(nil, laneWorld, second/2, w.watch)
 	w.watchAlias()
+	w.shrunk()
 	if w.active > 0 {
 		return
 	}
@@ -162,10 +179,12 @@ func (w *world) whole() bool {
 		return false
 	}
 	members := w.consul.view.Members.Value
-	if len(members) != len(w.nodes) {
-		return false
-	}
+	expected := 0
 	for _, n := range w.nodes {
+		if n.deleted {
+			continue
+		}
+		expected++
 		if !members.Has(n.name, n.disk.identity) || !n.up {
 			return false
 		}
@@ -173,7 +192,10 @@ func (w *world) whole() bool {
 			return false
 		}
 	}
-	if w.plan.Mode == decide.Quorum && len(p.server.syncNames) != len(w.nodes)-1 {
+	if len(members) != expected || (expected == 1 && (!p.disk.memory.Sole || p.guard.deadline != decide.Forever)) {
+		return false
+	}
+	if w.plan.Mode == decide.Quorum && len(p.server.syncNames) != expected-1 {
 		return false
 	}
 	return true

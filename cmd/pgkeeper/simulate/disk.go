@@ -18,8 +18,6 @@ type branch struct {
 
 	acked  decide.LSN // highest acknowledged
 	quorum decide.LSN // highest acknowledged by a quorum
-	first  int64      // time of the first acknowledgement
-	last   int64
 }
 
 func (w *world) newBranch(timeline uint32, parent *branch, fork decide.LSN, system string) *branch {

@@ -16,6 +16,11 @@ func (k *keeper) do(action decide.Action) {
 		return
 	case decide.Fence:
 		w.tracef(n, "fences: %s", a.Why)
+		if !n.guard.up || n.server.state == decide.Remains || n.server.hung {
+			w.log.fences++
+		} else {
+			w.fenced(n)
+		}
 		k.later(kind, w.between(millisecond, 30*millisecond), func() bool { n.server.crash(); return true }, a)
 		return
 	}

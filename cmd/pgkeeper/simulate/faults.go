@@ -25,12 +25,13 @@ const (
 	switchover
 	restartNode // drain, then a reboot
 	trigger     // repmgrd elects a node
+	shrink      // back to a single server: the others are removed and deleted
 	faultKinds
 )
 
 var faultNames = [...]string{
 	"crash server", "crash postmaster", "hang server", "kill keeper", "stop keeper", "kill guard", "freeze", "reboot", "isolate",
-	"cut link", "cut Consul", "Consul away", "Consul election", "slow network", "lose disk", "switchover", "restart node", "trigger",
+	"cut link", "cut Consul", "Consul away", "Consul election", "slow network", "lose disk", "switchover", "restart node", "trigger", "shrink",
 }
 
 func (k faultKind) String() string { return faultNames[k] }
@@ -150,13 +151,37 @@ func (w *world) injectOutside(f *fault, n *node, end func(func())) {
 		w.active--
 	case restartNode:
 		w.restartNode(n, end)
+	case shrink:
+		w.active--
+		if n.up && n.keeper.up && len(w.consul.view.Members.Value) == len(w.nodes) {
+			n.keeper.request(decide.Request{Ask: decide.AskAlone}, nil)
+			w.shrinking = true
+		}
+	}
+}
+
+// shrunk deletes the machines of the nodes that were removed.
+func (w *world) shrunk() {
+	members := w.consul.view.Members.Value
+	if !w.shrinking || len(members) != 1 || len(w.nodes) == 1 || w.shrinking {
+		return
+	}
+	w.shrinking = false
+	for _, n := range w.nodes {
+		if !members.Has(n.name, n.disk.identity) {
+			w.tracef(n, "is deleted")
+			n.deleted = true
+			if n.up {
+				n.halt()
+			}
+		}
 	}
 }
 
 // victim is the node that a fault happens to.
 func (w *world) victim(f *fault) *node {
 	if f.Node >= 0 {
-		return w.nodes[f.Node]
+		return w.nodes[f.Node%len(w.nodes)]
 	}
 	for _, n := range w.nodes {
 		if n.server.writable() {
@@ -179,8 +204,8 @@ func (w *world) crashPostmaster(n *node) {
 
 // reboot takes a machine away and, after the fault's time, starts it again.
 func (w *world) reboot(n *node, disk bool, end func(func())) {
-	if n.vm == 0 {
-		w.active-- // not made yet
+	if n.vm == 0 || n.deleted {
+		w.active-- // not made yet, or no more
 		return
 	}
 	if n.up {
@@ -192,7 +217,7 @@ func (w *world) reboot(n *node, disk bool, end func(func())) {
 		n.disk.wipe()
 	}
 	end(func() {
-		if n.vm == vm && !n.up {
+		if n.vm == vm && !n.up && !n.deleted {
 			n.boot()
 		}
 	})
@@ -203,7 +228,7 @@ func (w *world) reboot(n *node, disk bool, end func(func())) {
 // last primary may go when others acknowledge for it, that of a standby any time.
 func (w *world) mayLoseDisk(n *node) bool {
 	v := &w.consul.view
-	if v.Initialized.Index == 0 || len(v.Members.Value) != len(w.nodes) {
+	if v.Initialized.Index == 0 || len(v.Members.Value) != len(w.nodes) || len(w.nodes) == 1 || w.shrinking {
 		return false
 	}
 	for _, other := range w.nodes {

@@ -84,6 +84,7 @@ func (g *guard) watch() {
 			g.watch()
 		case n.server.state != decide.Gone:
 			w.tracef(n, "guard fences, deadline %s", g.deadline)
+			w.fenced(n)
 			n.server.crash()
 		}
 	})

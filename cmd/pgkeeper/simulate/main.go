@@ -89,21 +89,6 @@ func tell(c config, out io.Writer) error {
 	return nil
 }
 
-// summary is what a campaign came to.
-type summary struct {
-	First      uint64    `json:"first_seed"`
-	Schedules  uint64    `json:"schedules"`
-	Seconds    float64   `json:"seconds"`
-	PerSecond  float64   `json:"schedules_per_second"`
-	Virtual    float64   `json:"virtual_seconds"`
-	Starts     int       `json:"starts_of_primaries"`
-	LostAsync  uint64    `json:"most_bytes_lost_async"`
-	Writable   float64   `json:"slowest_writable_seconds"`
-	Whole      float64   `json:"slowest_whole_seconds"`
-	Off        options   `json:"rules_off"`
-	Violations []outcome `json:"violations"`
-}
-
 // campaign runs the schedules on several workers.
 func campaign(c config, progress io.Writer) summary {
 	sum := summary{First: c.first, Off: c.opt}
@@ -146,32 +131,6 @@ func campaign(c config, progress io.Writer) summary {
 	}
 	sum.Seconds = time.Since(began).Seconds()
 	sum.PerSecond = float64(sum.Schedules) / sum.Seconds
+	sum.finish()
 	return sum
-}
-
-func (s *summary) add(o outcome) {
-	s.Schedules++
-	s.Virtual += float64(o.Virtual) / float64(second)
-	s.Starts += o.promotions
-	s.LostAsync = max(s.LostAsync, uint64(o.lostBytes))
-	if o.Violation != "" {
-		s.Violations = append(s.Violations, o)
-		return
-	}
-	s.Writable = max(s.Writable, float64(o.writableAt-o.faultsEnd)/float64(second))
-	s.Whole = max(s.Whole, float64(o.wholeAt-o.faultsEnd)/float64(second))
-}
-
-func (s *summary) print(out io.Writer) {
-	fmt.Fprintf(out, "%d schedules (%.0f virtual hours) in %.1f s, %.0f/s; primaries began %d times\n",
-		s.Schedules, s.Virtual/3600, s.Seconds, s.PerSecond, s.Starts)
-	fmt.Fprintf(out, "after the faults: writable within %.1f s, three healthy members within %.1f s; async lost at most %d bytes at once\n",
-		s.Writable, s.Whole, s.LostAsync)
-	fmt.Fprintf(out, "violations: %d\n", len(s.Violations))
-	for i, v := range s.Violations {
-		if i == 20 {
-			break
-		}
-		fmt.Fprintf(out, "  seed %d at %.3f s: %s: %s\n", v.Seed, float64(v.At)/float64(second), v.Violation, v.Detail)
-	}
 }

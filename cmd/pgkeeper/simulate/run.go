@@ -1,22 +1,39 @@
 package main
 
-import "io"
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+)
 
 // outcome is what one schedule came to.
 type outcome struct {
 	Seed uint64 `json:"seed"`
 	checks
-	Virtual int64 `json:"virtual_ns"`
+	Virtual int64  `json:"virtual_ns"`
+	fault   string // of a schedule with just one
 }
 
 // play runs one schedule.
-func play(plan *schedule, opt options, trace io.Writer) outcome {
+func play(plan *schedule, opt options, trace io.Writer) (result outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			result = outcome{Seed: plan.Seed, checks: checks{Violation: "panic", Detail: fmt.Sprintf("%v\n%s", p, debug.Stack())}}
+		}
+	}()
 	// A run changes its faults' times; the plan stays as it is.
 	own := *plan
 	own.Faults = append([]fault(nil), plan.Faults...)
 	w := newWorld(&own, opt, trace)
 	w.run()
-	return outcome{Seed: plan.Seed, checks: w.log, Virtual: w.now}
+	o := outcome{Seed: plan.Seed, checks: w.log, Virtual: w.now}
+	if kind, ok := plan.single(); ok {
+		o.fault = kind.String()
+		if plan.Faults[0].Node < 0 {
+			o.fault += " (primary)"
+		}
+	}
+	return o
 }
 
 // minimise drops faults and shortens them as long as the same rule is broken.

@@ -58,14 +58,18 @@ func newSchedule(seed uint64) *schedule {
 		s.Broken = 0.3
 	}
 	grows := rng.IntN(5) == 0
-	for i := range 3 {
+	size := 3
+	if rng.IntN(20) == 0 {
+		size, grows = 1, false
+	}
+	for i := range size {
 		start := rng.Int64N(300 * millisecond)
 		if grows && i > 0 {
 			start = 4*second + rng.Int64N(10*second)
 		}
 		s.Nodes = append(s.Nodes, nodeSpec{StartAt: start, Rate: 0.99 + 0.02*rng.Float64()})
 	}
-	count := 1 + rng.IntN(5)
+	count := 1 + max(0, rng.IntN(7)-2)
 	at := 12*second + rng.Int64N(4*second)
 	if rng.IntN(6) == 0 {
 		at = rng.Int64N(6 * second) // while it is being set up
@@ -92,6 +96,24 @@ func newSchedule(seed uint64) *schedule {
 		}
 	}
 	return s
+}
+
+// onlyConsul says whether nothing goes wrong but Consul, once the cluster stands.
+func (s *schedule) onlyConsul() bool {
+	for _, f := range s.Faults {
+		if f.Kind != consulAway && f.Kind != consulElection || f.At < 12*second {
+			return false
+		}
+	}
+	return s.Late == 0 && s.Broken == 0
+}
+
+// single returns the one fault of a plain schedule, or false.
+func (s *schedule) single() (faultKind, bool) {
+	if len(s.Faults) != 1 || len(s.Nodes) != 3 || s.Late != 0 || s.Broken != 0 || s.Faults[0].At < 12*second || s.Nodes[1].StartAt > second {
+		return 0, false
+	}
+	return s.Faults[0].Kind, true
 }
 
 func randomFault(rng *rand.Rand, at int64) fault {

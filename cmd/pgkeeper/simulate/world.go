@@ -34,6 +34,8 @@ type world struct {
 	done     bool
 	faultsAt int64 // when the last fault has ended; 0: not yet
 	active   int   // faults under way
+
+	shrinking bool // the cluster is to become a single server
 }
 
 func newWorld(plan *schedule, opt options, trace io.Writer) *world {
@@ -45,7 +47,7 @@ func newWorld(plan *schedule, opt options, trace io.Writer) *world {
 	w.net.init(len(w.nodes))
 	for _, n := range w.nodes {
 		w.at(nil, laneWorld, n.spec.StartAt, func() {
-			if n.vm == 0 {
+			if n.vm == 0 && !n.deleted {
 				n.boot()
 			}
 		})
@@ -128,6 +130,8 @@ type node struct {
 	guard  guard
 	keeper keeper
 	woken  int64 // when it last thawed
+
+	deleted bool // for good
 }
 
 func (w *world) newNode(index int, spec nodeSpec) *node {
