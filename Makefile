@@ -70,9 +70,17 @@ test-crash: deps-test artifacts ## Kill parts at random moments of provisions (R
 
 chaos_plan = $(or $(PLAN),cluster-small)
 .PHONY: chaos
-chaos: deps-test artifacts ## Inject faults into a real cluster and measure (RUNS=1 FAULTS=all PLAN=cluster-small REPLICATION=quorum)
-	go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -runs $(or $(RUNS),1) -faults $(or $(FAULTS),all) -plan $(chaos_plan) \
+chaos: deps-test artifacts ## Inject faults into a real cluster and measure (RUNS=1 FAULTS=all PLAN=cluster-small REPLICATION=quorum SYSTEM=holdfast)
+	go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -system $(or $(SYSTEM),holdfast) -runs $(or $(RUNS),1) -faults $(or $(FAULTS),all) -plan $(chaos_plan) \
 		-replication $(or $(REPLICATION),$(if $(filter single-%,$(chaos_plan)),none,quorum)) -results $(CURDIR)/bench/failover/results.jsonl
+
+baselines := repmgr repmgr-tuned patroni patroni-tuned patroni-strict
+compared = $(or $(FAULTS),postgres-killed,vm-killed-60s,primary-cut-off)
+.PHONY: chaos-compare
+chaos-compare: ## The same faults for Holdfast, repmgr alone and Patroni (RUNS=5 FAULTS=…), then chaos-report
+	for replication in quorum async; do $(MAKE) chaos FAULTS=$(compared) RUNS=$(or $(RUNS),5) REPLICATION=$$replication; done
+	for system in $(baselines); do $(MAKE) chaos SYSTEM=$$system FAULTS=$(compared) RUNS=$(or $(RUNS),5); done
+	$(MAKE) chaos-report
 
 .PHONY: chaos-report
 chaos-report: ## Table and plots of what `make chaos` measured
@@ -109,4 +117,4 @@ clean: ## Remove what was built in the tree (the cache stays)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
