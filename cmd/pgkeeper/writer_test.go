@@ -14,6 +14,7 @@ import (
 // every 20 ms. What was acknowledged it records.
 type writer struct {
 	lab  *lab
+	to   func() *labNode // which node the app is told to write to
 	stop context.CancelFunc
 	done chan struct{}
 
@@ -46,11 +47,13 @@ func (n *labNode) connect(ctx context.Context, database string) (*pgx.Conn, erro
 	return pgx.Connect(ctx, fmt.Sprintf("host=%s port=%d user=postgres dbname=%s sslmode=disable connect_timeout=2", n.address, serverPort, database))
 }
 
-func (l *lab) newWriter() *writer {
+func (l *lab) newWriter() *writer { return l.newWriterTo(l.primary) }
+
+func (l *lab) newWriterTo(where func() *labNode) *writer {
 	l.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	w := &writer{lab: l, stop: stop, done: make(chan struct{})}
-	conn, err := l.primary().connect(ctx, "postgres")
+	w := &writer{lab: l, to: where, stop: stop, done: make(chan struct{})}
+	conn, err := where().connect(ctx, "postgres")
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func (w *writer) write(ctx context.Context) {
 	for id := time.Now().UnixNano(); ctx.Err() == nil; id++ {
 		var err error
 		if conn == nil {
-			if node = w.lab.primary(); node != nil {
+			if node = w.to(); node != nil {
 				conn, err = node.connect(ctx, "postgres")
 			}
 		}
