@@ -78,9 +78,9 @@ baselines := repmgr repmgr-tuned patroni patroni-tuned patroni-strict
 compared = $(or $(FAULTS),postgres-killed,vm-killed-60s,primary-cut-off)
 .PHONY: chaos-compare
 chaos-compare: ## The same faults for Holdfast, repmgr alone and Patroni (RUNS=5 FAULTS=…), then chaos-report
-	for replication in quorum async; do $(MAKE) chaos FAULTS=$(compared) RUNS=$(or $(RUNS),5) REPLICATION=$$replication; done
-	for system in $(baselines); do $(MAKE) chaos SYSTEM=$$system FAULTS=$(compared) RUNS=$(or $(RUNS),5); done
-	$(MAKE) chaos-report
+	broken=; for replication in quorum async; do $(MAKE) chaos FAULTS=$(compared) RUNS=$(or $(RUNS),5) REPLICATION=$$replication || broken=yes; done; \
+	for system in $(baselines); do $(MAKE) chaos SYSTEM=$$system FAULTS=$(compared) RUNS=$(or $(RUNS),5) || broken=yes; done; \
+	$(MAKE) chaos-report; [[ -z $$broken ]]
 
 .PHONY: chaos-report
 chaos-report: ## Table and plots of what `make chaos` measured
