@@ -163,7 +163,7 @@ func (w *world) injectOutside(f *fault, n *node, end func(func())) {
 // shrunk deletes the machines of the nodes that were removed.
 func (w *world) shrunk() {
 	members := w.consul.view.Members.Value
-	if !w.shrinking || len(members) != 1 || len(w.nodes) == 1 || w.shrinking {
+	if !w.shrinking || len(members) != 1 || len(w.nodes) == 1 {
 		return
 	}
 	w.shrinking = false
