@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"os"
 	"os/exec"
@@ -112,7 +113,10 @@ func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	if err := (chaos.Experiment{Cluster: c, Fault: f, Say: t.Logf}).Run(ctx, run); err != nil {
-		t.Errorf("%s, run %d: %v; logs are in %s", f.Name, run.Number, err, keepLogs(t, c, f, run))
+		t.Errorf("%s, run %d: %v; logs are in %s", f.Name, run.Number, err, keepLogs(t, c, f))
+		if errors.Is(err, chaos.ErrNotWhole) {
+			t.FailNow() // no later run can begin
+		}
 		return false
 	}
 	if run.Decided != "" {
@@ -128,15 +132,15 @@ func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run
 		t.Errorf("%s, run %d: %s", f.Name, run.Number, fault)
 	}
 	if len(broken) > 0 {
-		t.Logf("logs are in %s", keepLogs(t, c, f, run))
+		t.Logf("logs are in %s", keepLogs(t, c, f))
 	}
 	return true
 }
 
 // keepLogs saves the nodes' logs from the stack's removal.
-func keepLogs(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run) string {
+func keepLogs(t *testing.T, c *cluster.Cluster, f fault.Fault) string {
 	t.Helper()
-	folder := filepath.Join(os.TempDir(), "holdfast-chaos", run.Began.Format("20060102-150405")+"-"+f.Name)
+	folder := filepath.Join(os.TempDir(), "holdfast-chaos", time.Now().UTC().Format("20060102-150405")+"-"+f.Name)
 	if err := c.KeepLogs(folder); err != nil {
 		t.Errorf("keep the logs: %v", err)
 	}

@@ -25,6 +25,9 @@ const (
 	lookLimit  = 15 * time.Second       // for one look
 )
 
+// ErrNotWhole tells that a cluster is not fit for an experiment to begin.
+var ErrNotWhole = errors.New("the cluster is not whole before the fault")
+
 // Experiment injects one fault into a cluster under load.
 type Experiment struct {
 	Cluster *cluster.Cluster
@@ -45,7 +48,7 @@ type clients struct {
 // result; that the cluster stays broken is one.
 func (e Experiment) Run(ctx context.Context, run *report.Run) error {
 	if err := e.eventually(ctx, readyLimit, func(ctx context.Context) error { return e.Cluster.Prepare(ctx) }); err != nil {
-		return fmt.Errorf("wait for a whole cluster: %w", err)
+		return fmt.Errorf("%w: %w", ErrNotWhole, err)
 	}
 	primary, err := e.Cluster.Primary(ctx)
 	if err != nil {

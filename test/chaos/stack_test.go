@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,8 +18,6 @@ import (
 const (
 	// dnsTimeout is how long a client waits for one of the DNS servers.
 	dnsTimeout = 500 * time.Millisecond
-	// consulDeployment is what the stack calls Consul's own deployment.
-	consulDeployment = "consul"
 )
 
 // order creates an instance of the setup's plan through the OSB API and binds it.
@@ -56,13 +53,9 @@ func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluste
 	if c.Nodes, err = nodes(director, name); err != nil {
 		t.Fatal(err)
 	}
-	if slices.Contains(s.Status.Deployments, consulDeployment) {
-		if c.Consul, err = nodes(director, consulDeployment); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, server := range c.Consul {
-		c.Names.Servers = append(c.Names.Servers, server.Address+":53")
+	for i, address := range s.Status.Consul.Servers {
+		c.Consul = append(c.Consul, cluster.Node{Name: fmt.Sprintf("consul/%d", i), Address: address})
+		c.Names.Servers = append(c.Names.Servers, address+":53")
 	}
 	if rest, ok := strings.CutPrefix(c.Alias, "primary."); ok && len(c.Nodes) > 1 {
 		c.ReplicaAlias = "replica." + rest
