@@ -62,6 +62,13 @@ type labNode struct {
 
 func newLab(t *testing.T, mode string, count int) *lab {
 	t.Helper()
+	consul := leasetest.Start(t)
+	return newLabWith(t, mode, count, consul, consul.Token(deployment))
+}
+
+// newLabWith makes a lab with this Consul, or without any.
+func newLabWith(t *testing.T, mode string, count int, consul *leasetest.Server, token string) *lab {
+	t.Helper()
 	folder, err := os.MkdirTemp("", "keeper-lab-")
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +77,7 @@ func newLab(t *testing.T, mode string, count int) *lab {
 	if err := os.Chmod(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, folder: folder, mode: mode, consul: leasetest.Start(t)}
-	l.token = l.consul.Token(deployment)
+	l := &lab{t: t, folder: folder, mode: mode, consul: consul, token: token}
 	makeCertificate(t, folder)
 	// A network of its own for each run: 127.x.y.0/24.
 	network := fmt.Sprintf("127.%d.%d.", 10+os.Getpid()%200, 1+os.Getpid()/200%250)
@@ -119,7 +125,9 @@ log_line_prefix = '%%m [%%p] %%a '
 		"guard":             map[string]any{"socket": n.folder + "/run/guard.sock", "pid_file": n.folder + "/run/guard.pid"},
 		"keeper":            map[string]any{"log": n.folder + "/keeper.log"},
 		"status":            map[string]any{"port": statusPort, "certificate": n.lab.folder + "/server.crt", "private_key": n.lab.folder + "/server.key", "ca": n.lab.folder + "/server.crt", "token": "lab"},
-		"consul":            map[string]any{"servers": []string{n.lab.consul.Address}, "token": n.lab.token},
+	}
+	if n.lab.consul != nil {
+		config["consul"] = map[string]any{"servers": []string{n.lab.consul.Address}, "token": n.lab.token}
 	}
 	text, err := json.MarshalIndent(config, "", " ")
 	if err != nil {
@@ -146,7 +154,8 @@ func (n *labNode) start() {
 	n.guard = exec.Command(os.Args[0], "guard", "--config", n.folder+"/pgkeeper.json")
 	n.guard.Env = append(os.Environ(), "LAB_PGKEEPER=1")
 	n.guard.Stdout, n.guard.Stderr = log, log
-	n.guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// A test that is ended from outside must leave nothing.
+	n.guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	if err := n.guard.Start(); err != nil {
 		n.lab.t.Fatal(err)
 	}

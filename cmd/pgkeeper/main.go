@@ -111,11 +111,18 @@ func runKeeper(ctx context.Context, s *settings.Settings, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	store, err := lease.New(s)
+	peers, err := status.NewClient(s)
 	if err != nil {
 		return err
 	}
-	peers, err := status.NewClient(s)
+	if len(s.Consul.Servers) == 0 {
+		store, err := lease.NewAlone(s.PostgreSQL.Data + ".lease.json")
+		if err != nil {
+			return err
+		}
+		return keeper.New(s, cluster, store, peers, log).Run(ctx)
+	}
+	store, err := lease.New(s)
 	if err != nil {
 		return err
 	}

@@ -129,6 +129,35 @@ func TestSoleMember(t *testing.T) {
 	l.healthy(30 * time.Second)
 }
 
+// TestWithoutConsul runs a single node that was given no Consul at all.
+func TestWithoutConsul(t *testing.T) {
+	l := newLabWith(t, "async", 1, nil, "")
+	n := l.nodes[0]
+	for _, what := range []string{"first start", "another start"} {
+		n.start()
+		if out, err := n.command("wait", "--timeout", "30s"); err != nil || out != "primary" {
+			l.logs()
+			t.Fatalf("%s: %v %s", what, err, out)
+		}
+		n.stop()
+	}
+	n.start()
+	if _, err := n.command("wait", "--timeout", "30s"); err != nil {
+		t.Fatal(err)
+	}
+	l.signal(n.postmaster(), syscall.SIGKILL)
+	l.until(20*time.Second, "the server to be back", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		conn, err := n.connect(ctx, "repmgr")
+		if err != nil {
+			return false
+		}
+		defer conn.Close(ctx)
+		return conn.Ping(ctx) == nil
+	})
+}
+
 // TestFrozenNode freezes all of the primary's processes for longer than the
 // lease: when they wake up another node leads, and they may acknowledge nothing.
 func TestFrozenNode(t *testing.T) {
