@@ -124,8 +124,11 @@ func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run
 	}
 	t.Logf("%s, run %d: write outage %.2f s, multi-host %.2f s, %d rows acknowledged, %d lost, whole after %s s", f.Name, run.Number,
 		run.WriteOutage, run.MultiHostOutage, run.Acknowledged, run.Lost.Rows, report.Seconds(run.Healthy))
-	if run.System != "holdfast" {
-		return true // it promises nothing to us
+	if run.System != "holdfast" { // it promises nothing to us
+		if run.Healthy == nil {
+			t.Logf("logs are in %s", keepLogs(t, c, f))
+		}
+		return true
 	}
 	broken := run.Faults(f.Limit(c).Seconds())
 	for _, fault := range broken {
