@@ -3,7 +3,8 @@
 // names: it is no way out.
 //
 // It keeps nothing: each question goes to all servers at once, and the first
-// that knows an answer gives it, so that a server that is down costs no time.
+// that knows an answer gives it, so that a server that is down costs no time,
+// and one that has just started and knows nothing yet denies nothing.
 package resolver
 
 import (
@@ -33,6 +34,9 @@ type Config struct {
 const (
 	// answerLimit bounds the wait for the servers.
 	answerLimit = 2 * time.Second
+	// denialLimit is how long the other servers have to know better than one
+	// that says that there is no such name.
+	denialLimit = 250 * time.Millisecond
 	// idleLimit is how long a TCP client may be silent.
 	idleLimit = 10 * time.Second
 	// maxMessage is what a length prefix of two bytes allows (RFC 1035, 4.2.2).
@@ -178,15 +182,34 @@ func (r *Resolver) ask(network string, message []byte) ([]byte, error) {
 			outcomes <- outcome{answer, err}
 		})
 	}
+	var denial []byte
+	var late <-chan time.Time
 	faults := []error{}
 	for range r.config.Servers {
-		one := <-outcomes
-		if one.err == nil {
-			return one.answer, nil
+		select {
+		case one := <-outcomes:
+			switch {
+			case one.err != nil:
+				faults = append(faults, one.err)
+			case !denies(one.answer):
+				return one.answer, nil
+			case denial == nil:
+				denial, late = one.answer, time.After(denialLimit)
+			}
+		case <-late:
+			return denial, nil
 		}
-		faults = append(faults, one.err)
+	}
+	if denial != nil {
+		return denial, nil
 	}
 	return nil, errors.Join(append(faults, errors.New("no server has answered"))...)
+}
+
+// denies tells whether an answer says that there is nothing.
+func denies(answer []byte) bool {
+	const codeAt, answersAt = 3, 6 // RFC 1035, 4.1.1
+	return answer[codeAt]&0xf != 0 || binary.BigEndian.Uint16(answer[answersAt:]) == 0
 }
 
 // askOne asks under an identity of its own: who guesses the client's cannot

@@ -86,6 +86,28 @@ func TestTheFirstServerThatKnowsAnswers(t *testing.T) {
 	}
 }
 
+// A server that has just started knows no name yet.
+func TestWhoKnowsTheNameIsBelieved(t *testing.T) {
+	good := nameServer(t, [4]byte{10, 1, 2, 3}, dnsmessage.RCodeSuccess)
+	names := start(t, nameServer(t, [4]byte{}, dnsmessage.RCodeNameError), good, nameServer(t, [4]byte{}, dnsmessage.RCodeNameError))
+	for range 20 {
+		addresses, err := names.LookupHost(t.Context(), "primary.d-1.service.holdfast.internal.")
+		if err != nil || len(addresses) != 1 {
+			t.Fatalf("got %v, %v", addresses, err)
+		}
+	}
+}
+
+func TestADenialIsNotKeptBack(t *testing.T) {
+	names := start(t, nameServer(t, [4]byte{}, dnsmessage.RCodeNameError), silent(t))
+	began := time.Now()
+	_, err := names.LookupHost(t.Context(), "nobody.holdfast.internal.")
+	var fault *net.DNSError
+	if !errors.As(err, &fault) || !fault.IsNotFound || time.Since(began) > 1500*time.Millisecond {
+		t.Errorf("got %v after %s, want not found at once", err, time.Since(began))
+	}
+}
+
 func TestOtherNamesAreRefused(t *testing.T) {
 	names := start(t, nameServer(t, [4]byte{10, 1, 2, 3}, dnsmessage.RCodeSuccess))
 	for _, name := range []string{"example.com.", "xholdfast.internal.", "holdfast.internal.example.com."} {
