@@ -7,6 +7,10 @@ func Decide(cfg Config, state State, seen Observation) (State, []Action) {
 	if t.began == 0 {
 		t.began = t.now
 	}
+	if t.last == 0 || t.now.Sub(t.last) > t.cfg.Hold/2 {
+		t.awake = t.now // stopped or frozen meanwhile: what is old may not be so for others
+	}
+	t.last = t.now
 	t.busy = seen.Running&serverKinds != 0
 	t.absorb()
 	t.noteServer()

@@ -13,18 +13,28 @@ func (t *turn) mayWrite() bool {
 }
 
 // sole says whether this copy is the only member there is: nobody can take its
-// lease, so Consul's absence does not matter. The note on the disk is written
-// after a reading that came with the holder's own write, and removed before a
-// second member is admitted.
+// lease, so Consul's absence does not matter. A keeper that has renewed the lease
+// itself knows, as no earlier write can add a member any more; one that has just
+// begun goes by the note on the disk, which is removed before a second member is
+// admitted.
 func (t *turn) sole() bool {
-	if !t.in.Local.Data.Present || !t.in.Local.Data.Sole {
+	data := &t.in.Local.Data
+	if !data.Present {
 		return false
 	}
 	if t.view.AnsweredAt == 0 {
-		return true
+		return data.Sole
 	}
+	if !t.onlyMember() || t.binding || t.doubt.members != nil || t.sent.Members != nil {
+		return false
+	}
+	return data.Sole || t.renewedAt != 0
+}
+
+// onlyMember says whether Consul lists nobody else.
+func (t *turn) onlyMember() bool {
 	members := t.view.Members.Value
-	return len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.doubt.members == nil && t.sent.Members == nil
+	return len(members) == 1 && members.Has(t.cfg.Node, t.me())
 }
 
 // until is how long this node's server may accept writes, by what is known now.
@@ -58,7 +68,7 @@ func (t *turn) deposed() string {
 		return ""
 	case t.view.Leader.Index != 0 && !t.mine():
 		return "another node holds the lease"
-	case s.State == Up && s.AnsweredAt != 0 && t.now.Sub(s.AnsweredAt) > t.cfg.Hung:
+	case s.State == Up && s.AnsweredAt != 0 && t.now.Sub(max(s.AnsweredAt, t.awake)) > t.cfg.Hung:
 		return "the server does not answer"
 	case t.promoting && t.now.Sub(t.promoteBegan) > t.cfg.TakeoverWithin:
 		return "the promotion does not end"

@@ -15,21 +15,23 @@ func (t *turn) membership() {
 		t.alone = false
 	}
 	r := t.joining()
-	if r == nil {
+	if r == nil || t.leaseUntil.Sub(t.now) < t.cfg.Hold/2 {
+		// A new member has promised nothing: it is admitted only beside a lease
+		// that was renewed just now.
+		t.binding = false
 		return
 	}
 	if t.in.Local.Data.Sole {
-		// From the moment a second member exists the lease binds this node.
 		memory := t.in.Local.Data.Memory
 		memory.Sole = false
 		t.do(Remember{Memory: memory})
 		return
 	}
+	// From the moment a second member exists the lease binds this node: first
+	// the guard is armed, which guard() does when it sees this.
+	t.binding = true
 	if t.in.Local.Guard.Deadline == Forever && !t.cfg.WithoutFence {
-		return // armed by guard(), as this node is not sole any more
-	}
-	if t.leaseUntil.Sub(t.now) < t.cfg.Hold/2 {
-		return // a new member has promised nothing: only beside a lease that was just renewed
+		return
 	}
 	t.plan.Members = &Entry[Members]{t.view.Members.Index, with(t.view.Members.Value, Member{r.Node, r.ID, r.Address})}
 	t.plan.Why = "admits " + string(r.Node)

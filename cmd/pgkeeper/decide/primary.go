@@ -57,10 +57,9 @@ func (t *turn) streams(node Node) bool {
 // written only when no write that could add one can still happen.
 func (t *turn) remember() {
 	data := &t.in.Local.Data
-	members := t.view.Members.Value
 	memory := data.Memory
 	memory.Announced = memory.Announced || data.System == t.view.Initialized.Value.System
-	if len(members) == 1 && members.Has(t.cfg.Node, t.me()) && t.renewedAt != 0 &&
+	if t.onlyMember() && t.renewedAt != 0 &&
 		!t.doubt.any && t.sent.Members == nil && t.joining() == nil {
 		memory.Sole = true
 	}

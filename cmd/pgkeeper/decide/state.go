@@ -7,6 +7,8 @@ type State struct {
 	Status Status
 
 	began Instant // the first decision
+	last  Instant // the latest
+	awake Instant // since when decisions have come without a long pause
 
 	view       View    // the newest reading of Consul
 	leaderSeen Instant // when this index of the lease was first received here
@@ -45,6 +47,7 @@ type State struct {
 	sync      syncProgress
 	streamed  []streamed // when a standby was last seen streaming
 	removing  []Node     // members to be removed
+	binding   bool       // the lease is to bind this sole member, which is about to admit another
 	alone     bool       // nobody is admitted until nobody else streams
 	handover  handover
 	draining  bool

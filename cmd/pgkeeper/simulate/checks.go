@@ -110,7 +110,7 @@ func (w *world) checkPrimary(n *node) {
 	}
 	if b := d.branch; b.parent != nil && b.parent.acked > b.fork {
 		w.log.lostBytes = max(w.log.lostBytes, b.parent.acked-b.fork)
-		if w.log.final == b.parent && w.now-w.log.finalAt < 5*second {
+		if w.log.final == b.parent && w.plan.Mode == decide.Async && w.now-w.log.finalAt < 5*second {
 			w.violate("lost write", fmt.Sprintf("a planned switchover to %s lost %d bytes", n.name, b.parent.acked-b.fork))
 		}
 	}
