@@ -91,12 +91,17 @@ func (a *app) drain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A keeper that hangs must not hold up the drain.
+	alive, cancel := context.WithTimeout(ctx, 3*time.Second)
+	_, fault := client.Status(alive, s.Address, 0)
+	cancel()
 	bound := 2*time.Duration(s.PostgreSQL.StopWithin)*time.Second + 30*time.Second
-	within, cancel := context.WithTimeout(ctx, bound)
-	defer cancel()
-	fault := grant(client.Ask(within, s.Address, 0, decide.Request{Ask: decide.AskDrain}))
 	if fault == nil {
-		return nil
+		within, cancel := context.WithTimeout(ctx, bound)
+		defer cancel()
+		if fault = grant(client.Ask(within, s.Address, 0, decide.Request{Ask: decide.AskDrain})); fault == nil {
+			return nil
+		}
 	}
 	fmt.Fprintln(os.Stderr, "the keeper did not drain the node, the server is stopped without it:", fault)
 	err = guard.Client{Socket: s.Guard.Socket}.Stop(ctx, "fast", time.Duration(s.PostgreSQL.StopWithin)*time.Second)

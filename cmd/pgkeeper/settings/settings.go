@@ -59,7 +59,8 @@ type Login struct {
 	CA          string `yaml:"ca"`
 }
 
-// Repmgr is optional; without it nothing is registered.
+// Repmgr is where the job's hooks find repmgr, which registers and monitors; pgkeeper
+// calls none of its programs.
 type Repmgr struct {
 	Bin        string `yaml:"bin"`
 	ConfigFile string `yaml:"config_file"`
