@@ -67,7 +67,7 @@ func newRootCommand() *cobra.Command {
 	)
 	root.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand())
 	addClientCommands(root)
-	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand(), newDirectorCommand())
+	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand(), newDirectorCommand(), newResolverCommand())
 	return root
 }
 

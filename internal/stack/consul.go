@@ -15,7 +15,6 @@ import (
 
 	"github.com/holdfast-osb/holdfast/deployer"
 	"github.com/holdfast-osb/holdfast/internal/authority"
-	"github.com/holdfast-osb/holdfast/internal/resolver"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 )
 
@@ -266,19 +265,18 @@ func consulServers(asked, have int) (int, error) {
 	return asked, nil
 }
 
-// startResolver offers DNS for the instances' names on this machine. Its own
+// resolverPart offers DNS for the instances' names on this machine. Its own
 // resolver is not touched.
-func (s *Stack) startResolver(context.Context) error {
+func (s *Stack) resolverPart() part {
+	return part{name: "resolver", args: []string{"resolver", "--config", s.folder.configFile("resolver")}, ready: listens(s.settings.ResolverAddress)}
+}
+
+func (s *Stack) resolverConfig() map[string]any {
 	servers := make([]string, len(s.settings.Consul.Addresses))
 	for i, address := range s.settings.Consul.Addresses {
 		servers[i] = net.JoinHostPort(address, consulDNSPort)
 	}
-	r, err := resolver.Start(resolver.Config{Address: s.settings.ResolverAddress, Domain: domain, Servers: servers, Log: s.log})
-	if err != nil {
-		return err
-	}
-	s.ends = append(s.ends, r.Close)
-	return nil
+	return map[string]any{"listen": s.settings.ResolverAddress, "domain": domain, "servers": servers}
 }
 
 // Resolver is where DNS for the instances' names is answered, and their domain.

@@ -27,7 +27,8 @@ func (s *Stack) writeConfigs() error {
 				"username": s.settings.DirectorUsername, "password": s.settings.DirectorPassword,
 			},
 		},
-		"spi": s.providerConfig(),
+		"resolver": s.resolverConfig(),
+		"spi":      s.providerConfig(),
 		"broker": {
 			"listen": s.settings.BrokerAddress, "operations_listen": s.settings.OperationsAddress,
 			"store": map[string]any{

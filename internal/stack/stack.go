@@ -134,9 +134,9 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		s.announced(s.deployerPart()), s.startConsul, s.startResolver,
+		s.announced(s.deployerPart()), s.startConsul,
 		func(context.Context) error { return s.writeConfigs() }, // now Consul's addresses are known
-		s.announced(s.spiPart()), s.announced(s.brokerPart()),
+		s.announced(s.resolverPart()), s.announced(s.spiPart()), s.announced(s.brokerPart()),
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -250,7 +250,7 @@ func endSupervisor(folder Folder) error {
 }
 
 // partNames are the parts in the order they start.
-var partNames = []string{"director", "deployer", "spi", "broker"}
+var partNames = []string{"director", "deployer", "resolver", "spi", "broker"}
 
 // endParts ends what recorded parts still run, the last started first.
 func endParts(folder Folder) error {

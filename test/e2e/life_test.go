@@ -24,6 +24,7 @@ const operationLimit = 3 * time.Minute
 
 func TestStack(t *testing.T) {
 	s := stacktest.Start(t)
+	t.Run("names", func(t *testing.T) { names(t, s) })
 	t.Run("own client", func(t *testing.T) { ownClient(t, s) })
 	t.Run("service-catalog client", func(t *testing.T) { catalogClient(t, s) })
 	t.Run("hostile provisions", func(t *testing.T) { hostileProvisions(t, s) })

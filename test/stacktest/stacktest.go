@@ -133,7 +133,7 @@ func (s *Stack) Try(args ...string) (string, error) {
 // down removes the stack and fails the test when anything is left.
 func (s *Stack) down() {
 	if s.t.Failed() {
-		for _, part := range []string{"up", "director", "deployer", "spi", "broker"} {
+		for _, part := range []string{"up", "director", "deployer", "resolver", "spi", "broker"} {
 			s.t.Logf("the end of %s's log:\n%s", part, tail(s.Folder.LogFile(part)))
 		}
 	}
