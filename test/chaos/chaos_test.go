@@ -47,12 +47,7 @@ func TestChaos(t *testing.T) {
 		flags = append(flags, "--consul-servers", "3")
 	}
 	s := stacktest.Start(t, flags...)
-	var c *cluster.Cluster
-	if setup.System == "holdfast" {
-		c = order(t, s, setup)
-	} else {
-		c = deployBaseline(t, s, setup)
-	}
+	c := anew(t, s, setup)
 	for number := 1; number <= *runs; number++ {
 		for _, f := range chosen {
 			if report.Done(before, setup, f.Name) >= number {
@@ -69,8 +64,8 @@ func TestChaos(t *testing.T) {
 			if err := file.Append(run); err != nil {
 				t.Fatal(err)
 			}
-			if run.Healthy == nil && setup.System != "holdfast" {
-				c = deployBaseline(t, s, setup) // an operator would repair it by hand
+			if run.Healthy == nil { // an operator would repair it by hand
+				c = anew(t, s, setup)
 			}
 		}
 	}
@@ -105,6 +100,15 @@ func selected(t *testing.T) []fault.Fault {
 		t.Fatal(err)
 	}
 	return chosen
+}
+
+// anew makes the cluster under test, in the place of one that is there.
+func anew(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluster {
+	t.Helper()
+	if setup.System == "holdfast" {
+		return order(t, s, setup)
+	}
+	return deployBaseline(t, s, setup)
 }
 
 // experiment does one run and judges it. It tells whether there is a result.

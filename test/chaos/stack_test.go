@@ -23,6 +23,13 @@ const (
 // order creates an instance of the setup's plan through the OSB API and binds it.
 func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluster {
 	t.Helper()
+	if deployed(s) != "" {
+		// A broken cluster may not let go of its logins; they end with it.
+		if out, err := s.Try("unbind", "chaos"); err != nil {
+			t.Logf("unbind: %v\n%s", err, out)
+		}
+		s.CLI("delete", "chaos")
+	}
 	args := []string{"create", "postgresql", setup.Plan, "chaos"}
 	if setup.Replication != "none" {
 		args = append(args, "-c", fmt.Sprintf(`{"replication": %q}`, setup.Replication))
@@ -43,8 +50,10 @@ func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluste
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Refresh()
-	name := deployment(t, s)
+	name := deployed(s)
+	if name == "" {
+		t.Fatalf("no instance among the deployments %v", s.Status.Deployments)
+	}
 	c := &cluster.Cluster{
 		Login: client.Login{Port: credentials.Port, Database: credentials.Database, Username: credentials.Username, Password: credentials.Password, SSLMode: "require"},
 		Alias: credentials.Host, Hosts: credentials.Hosts, Names: client.Names{Timeout: dnsTimeout},
@@ -61,8 +70,6 @@ func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluste
 		c.ReplicaAlias = "replica." + rest
 	}
 	t.Cleanup(func() {
-		s.CLI("unbind", "chaos")
-		s.CLI("delete", "chaos")
 		if err := c.Network.Heal(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
@@ -70,14 +77,13 @@ func order(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluste
 	return c
 }
 
-// deployment is the one instance's.
-func deployment(t *testing.T, s *stacktest.Stack) string {
-	t.Helper()
+// deployed names the one instance's deployment; empty: there is none.
+func deployed(s *stacktest.Stack) string {
+	s.Refresh()
 	for _, name := range s.Status.Deployments {
 		if strings.HasPrefix(name, "postgresql-") {
 			return name
 		}
 	}
-	t.Fatalf("no instance among the deployments %v", s.Status.Deployments)
 	return ""
 }

@@ -74,7 +74,7 @@ func outage(successes []time.Duration, fault, end time.Duration) time.Duration {
 // writable is when the alias's writer had its last noticeable pause behind it,
 // after the fault's end.
 func (o Observed) writable() time.Duration {
-	const noticeable = 10 * client.Pause
+	const noticeable = 20 * client.Pause
 	var last, end time.Duration
 	for _, at := range append(times(o.Acks[Alias]), o.End) {
 		if at >= o.Healed && at-last > noticeable {
