@@ -20,7 +20,6 @@ type writer struct {
 
 	mu    sync.Mutex
 	acked []ack
-	fault error // of the last attempt
 }
 
 type ack struct {
@@ -87,7 +86,9 @@ func (w *writer) write(ctx context.Context) {
 			_, err = conn.Exec(within, "INSERT INTO written VALUES ($1)", id)
 			cancel()
 		}
-		w.note(id, node, conn != nil && err == nil, err)
+		if conn != nil && err == nil {
+			w.note(id, node)
+		}
 		if err != nil && conn != nil {
 			_ = conn.Close(context.Background())
 			conn = nil
@@ -102,13 +103,10 @@ func (w *writer) write(ctx context.Context) {
 	}
 }
 
-func (w *writer) note(id int64, node *labNode, acked bool, err error) {
+func (w *writer) note(id int64, node *labNode) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fault = err
-	if acked {
-		w.acked = append(w.acked, ack{id, time.Now(), node.name})
-	}
+	w.acked = append(w.acked, ack{id, time.Now(), node.name})
 }
 
 // since waits until writes are acknowledged again after a moment, by another
@@ -116,7 +114,7 @@ func (w *writer) note(id int64, node *labNode, acked bool, err error) {
 func (w *writer) since(moment time.Time, within time.Duration, other string) time.Duration {
 	w.lab.t.Helper()
 	var outage time.Duration
-	w.lab.until(within, fmt.Sprintf("writes after the fault (last error: %v)", w.fault), func() bool {
+	w.lab.until(within, "writes after the fault", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		outage = 0
