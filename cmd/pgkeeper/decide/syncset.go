@@ -22,7 +22,7 @@ func (t *turn) replication() {
 	}
 	want := t.acknowledging()
 	if len(want) == 0 {
-		if len(t.removing) > 0 && len(s.SyncNames) > 0 && t.onlyRemoved() {
+		if t.onlyRemoved() {
 			t.emptySync()
 		}
 		return
@@ -64,7 +64,7 @@ func (t *turn) acknowledging() []Node {
 		return want
 	}
 	for _, node := range t.in.Local.Server.SyncNames {
-		if !hasNode(t.removing, node) {
+		if _, found := t.view.Members.Value.Of(node); found && !hasNode(t.removing, node) {
 			want = append(want, node)
 		}
 	}
@@ -143,12 +143,18 @@ func (t *turn) onlyRemoved() bool {
 // own copy is listed first: whoever would challenge needs it.
 func (t *turn) emptySync() {
 	k := &t.view.Sync
-	if !t.listed(t.cfg.Node, t.me()) {
+	if len(t.in.Local.Server.SyncNames) == 0 {
+		if k.Value.Mode == Quorum && t.onlyMember() {
+			t.plan.Sync = &Entry[Sync]{k.Index, Sync{Mode: Async}}
+		}
+		return
+	}
+	if k.Value.Mode == Quorum && !t.listed(t.cfg.Node, t.me()) {
 		t.plan.Sync = &Entry[Sync]{k.Index, Sync{Quorum, append(copies(k.Value), Copy{t.cfg.Node, t.me()})}}
 		t.plan.Leader.Value.Previous = Copy{} // has not what will be acknowledged by nobody else
 		return
 	}
-	if t.lease().Previous != (Copy{}) {
+	if k.Value.Mode == Quorum && t.lease().Previous != (Copy{}) {
 		t.plan.Leader.Value.Previous = Copy{}
 		t.urgent = true
 		return

@@ -163,12 +163,14 @@ func (w *world) injectOutside(f *fault, n *node, end func(func())) {
 // shrunk deletes the machines of the nodes that were removed.
 func (w *world) shrunk() {
 	members := w.consul.view.Members.Value
+	if p := w.primary(); w.shrinking && p != nil && p.keeper.up && w.now%(2*second) == 0 {
+		p.keeper.request(decide.Request{Ask: decide.AskAlone}, nil) // whoever wants it asks until it is so
+	}
 	if !w.shrinking || len(members) != 1 || len(w.nodes) == 1 {
 		return
 	}
-	w.shrinking = false
 	for _, n := range w.nodes {
-		if !members.Has(n.name, n.disk.identity) {
+		if !members.Has(n.name, n.disk.identity) && !n.deleted {
 			w.tracef(n, "is deleted")
 			n.deleted = true
 			if n.up {
