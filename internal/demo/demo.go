@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
+	"github.com/holdfast-osb/holdfast/internal/resolver"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/internal/stack"
 )
@@ -52,6 +53,11 @@ type demo struct {
 	instance    string
 	binding     string
 	credentials map[string]any
+	// lookup finds the addresses of names in the credentials, without a change
+	// to this machine's resolver.
+	lookup func(ctx context.Context, host string) ([]string, error)
+	// address is the first server's: its name goes with the instance.
+	address string
 }
 
 // Run runs the demo and removes all it made, also when a step fails.
@@ -110,6 +116,7 @@ func (d *demo) startStack(ctx context.Context) (err error) {
 	if d.network, err = d.stack.Network(ctx); err != nil {
 		return err
 	}
+	d.lookup = resolver.Lookup(d.stack.Resolver())
 	access := d.stack.Access()
 	d.broker = &osbclient.Broker{URL: access.URL, Username: access.Username, Password: secret.New(access.Password)}
 	d.say("the broker answers on %s; VMs get addresses from %s", access.URL, d.network.Subnet)
@@ -196,7 +203,7 @@ func (d *demo) bind(ctx context.Context) error {
 		d.say("%-9s %v", key, credentials[key])
 	}
 	d.say("%-9s %d characters, shown to the app only", "password", len(fmt.Sprint(credentials["password"])))
-	return nil
+	return d.lookUp(ctx)
 }
 
 func (d *demo) unbind(ctx context.Context) error {

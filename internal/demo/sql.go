@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,7 +22,31 @@ func (d *demo) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return pgx.Connect(ctx, uri)
+	config, err := pgx.ParseConfig(uri)
+	if err != nil {
+		return nil, fmt.Errorf("understand the uri: %w", err)
+	}
+	if d.lookup != nil {
+		config.LookupFunc = d.lookup
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// lookUp notes where the first server is, while its name is known.
+func (d *demo) lookUp(ctx context.Context) error {
+	hosts, _ := d.credentials["hosts"].([]any)
+	if len(hosts) == 0 || d.lookup == nil {
+		return nil
+	}
+	host := fmt.Sprint(hosts[0])
+	addresses, err := d.lookup(ctx, host)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", host, err)
+	}
+	if d.address = addresses[0]; d.address != host {
+		d.say("%-9s %s by DNS, without a change to this machine's own", "address", d.address)
+	}
+	return nil
 }
 
 func (d *demo) useSQL(ctx context.Context) error {
@@ -79,7 +104,7 @@ func (d *demo) refusedConnection(ctx context.Context) error {
 	if len(hosts) == 0 {
 		return errors.New("the credentials hold no hosts")
 	}
-	address := net.JoinHostPort(fmt.Sprint(hosts[0]), fmt.Sprint(d.credentials["port"]))
+	address := net.JoinHostPort(cmp.Or(d.address, fmt.Sprint(hosts[0])), fmt.Sprint(d.credentials["port"]))
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 	if err == nil {
 		conn.Close()

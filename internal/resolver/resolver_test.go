@@ -160,3 +160,20 @@ func TestGarbage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestLookup(t *testing.T) {
+	r, err := resolver.Start(resolver.Config{Address: "127.0.0.1:0", Domain: "holdfast.internal", Log: slog.New(slog.DiscardHandler),
+		Servers: []string{nameServer(t, [4]byte{10, 1, 2, 3}, dnsmessage.RCodeSuccess)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	lookup := resolver.Lookup(r.Address(), "holdfast.internal")
+	for host, want := range map[string]string{
+		"primary.d-1.service.holdfast.internal": "10.1.2.3", "PRIMARY.d-1.service.holdfast.internal.": "10.1.2.3", "10.9.9.9": "10.9.9.9",
+	} {
+		if got, err := lookup(t.Context(), host); err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %v, %v, want %s", host, got, err, want)
+		}
+	}
+}
