@@ -22,7 +22,7 @@ import (
 func (a *app) jobCommands() []*cobra.Command {
 	var within time.Duration
 	wait := &cobra.Command{
-		Use: "wait", Short: "Wait until the node is a writable primary or a standby that has caught up; prints which", Args: cobra.NoArgs,
+		Use: "wait", Short: "Wait until the node is a writable primary or a standby that has caught up; prints which, or waiting when only a primary is missing", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			role, err := a.wait(cmd.Context(), within)
 			if err == nil {
@@ -45,7 +45,13 @@ func (a *app) jobCommands() []*cobra.Command {
 	}
 }
 
-// wait polls the keeper until the node does what it is there for.
+// leaderless is how long wait waits for a primary that does not come.
+const leaderless = 20 * time.Second
+
+// wait polls the keeper until the node does what it is there for. A member whose
+// server is ready and that lacks nothing but a primary is let through in the end
+// as waiting: after all nodes were stopped the last primary may be one that BOSH
+// starts only when this one is done.
 func (a *app) wait(ctx context.Context, within time.Duration) (string, error) {
 	s, client, err := a.open()
 	if err != nil {
@@ -54,6 +60,7 @@ func (a *app) wait(ctx context.Context, within time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	why := "the keeper does not answer"
+	var alone time.Time
 	for {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		report, err := client.Status(attempt, s.Address, 0)
@@ -61,6 +68,14 @@ func (a *app) wait(ctx context.Context, within time.Duration) (string, error) {
 		if err == nil {
 			if role := serves(report); role != "" {
 				return role, nil
+			}
+			switch {
+			case !lacksPrimary(report):
+				alone = time.Time{}
+			case alone.IsZero():
+				alone = time.Now()
+			case time.Since(alone) > leaderless:
+				return "waiting", nil
 			}
 			why = fmt.Sprintf("%s: %s (server %s, consul %s)", report.Role, report.Why, report.Server, report.Consul)
 		} else if ctx.Err() == nil {
@@ -83,6 +98,10 @@ func serves(r status.Report) string {
 		return "standby"
 	}
 	return ""
+}
+
+func lacksPrimary(r status.Report) bool {
+	return r.Role == decide.Waiting && r.Server == "up" && r.Consul == "answers" && r.Member() && len(r.Members) > 1
 }
 
 // drain asks the keeper; when that is gone the server is stopped through the guard.
@@ -166,7 +185,10 @@ func (a *app) repmgrCommands() []*cobra.Command {
 		{
 			Use: "follow", Short: "repmgrd wants this node to follow a new primary: the keeper does by itself", Args: cobra.ArbitraryArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				_, err := a.wait(cmd.Context(), 30*time.Second)
+				role, err := a.wait(cmd.Context(), 30*time.Second)
+				if err == nil && role == "waiting" {
+					err = errors.New("there is no primary to follow")
+				}
 				return err
 			},
 		},
