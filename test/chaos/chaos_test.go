@@ -47,7 +47,7 @@ func TestChaos(t *testing.T) {
 		flags = append(flags, "--consul-servers", "3")
 	}
 	s := stacktest.Start(t, flags...)
-	c := anew(t, s, setup)
+	c, source := anew(t, s, setup), version(t)
 	for number := 1; number <= *runs; number++ {
 		for _, f := range chosen {
 			if report.Done(before, setup, f.Name) >= number {
@@ -57,7 +57,7 @@ func TestChaos(t *testing.T) {
 				t.Logf("%s does not suit %s", f.Name, *plan)
 				continue
 			}
-			run := report.Run{Setup: setup, Number: number, Version: version(t)}
+			run := report.Run{Setup: setup, Number: number, Version: source}
 			if !experiment(t, c, f, &run) {
 				continue
 			}
