@@ -171,4 +171,6 @@ func times(acks []client.Ack) []time.Duration {
 }
 
 // seconds are rounded to milliseconds: finer is not measured.
-func seconds(d time.Duration) float64 { return float64(d.Round(time.Millisecond).Milliseconds()) / 1000 }
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
+}
