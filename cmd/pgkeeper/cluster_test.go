@@ -80,6 +80,12 @@ var faults = []fault{
 		heal:   func(_ *lab, p *labNode) { p.start() },
 	},
 	{
+		// Its promotion's checkpoint has not ended: the control file does not know the timeline yet.
+		name: "node dead again", moves: true, outage: 12 * time.Second,
+		strike: func(_ *lab, p *labNode) { p.die() },
+		heal:   func(_ *lab, p *labNode) { p.start() },
+	},
+	{
 		name: "drain", moves: true, outage: 3 * time.Second,
 		strike: func(l *lab, p *labNode) {
 			if out, err := p.command("drain"); err != nil {

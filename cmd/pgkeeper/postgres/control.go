@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type control struct {
 	redo        decide.LSN
 	minRecovery decide.LSN
 	minTimeline uint32
+	segment     decide.LSN // bytes of a segment of log
 }
 
 // control reads the control file with PostgreSQL's own program.
@@ -56,7 +58,7 @@ func parseControl(text string) (control, error) {
 		system: values["Database system identifier"], state: values["Database cluster state"],
 		timeline: number("Latest checkpoint's TimeLineID"), checkpoint: lsn("Latest checkpoint location"),
 		redo: lsn("Latest checkpoint's REDO location"), minRecovery: lsn("Minimum recovery ending location"),
-		minTimeline: number("Min recovery ending loc's timeline"),
+		minTimeline: number("Min recovery ending loc's timeline"), segment: decide.LSN(number("Bytes per WAL segment")),
 	}
 	return read, fault
 }
@@ -64,20 +66,60 @@ func parseControl(text string) (control, error) {
 // How pg_waldump says that the log ends, with where.
 var logEnd = regexp.MustCompile(`: (?:invalid record length at|record with incorrect prev-link [0-9A-F]+/[0-9A-F]+ at|incorrect resource manager data checksum in record at) ([0-9A-F]+/[0-9A-F]+)`)
 
+// reach returns the newest timeline of which there is log, and how far the data
+// reach at least. A primary that is killed soon after its promotion has not
+// written its new timeline into the control file yet.
+func (c *Cluster) reach(at control) (decide.Position, error) {
+	reach := decide.Position{Timeline: at.timeline, LSN: at.checkpoint}
+	if recovered := (decide.Position{Timeline: at.minTimeline, LSN: at.minRecovery}); at.minTimeline > 0 && recovered.Ahead(reach) {
+		reach = recovered
+	}
+	segments, err := filepath.Glob(c.in("pg_wal/" + strings.Repeat("[0-9A-F]", 24)))
+	if err != nil {
+		return reach, err
+	}
+	for _, segment := range segments {
+		timeline, err := segmentTimeline(filepath.Base(segment))
+		if err != nil {
+			return reach, err
+		}
+		if timeline <= reach.Timeline {
+			continue
+		}
+		history, err := c.history(timeline)
+		if err != nil {
+			return reach, err
+		}
+		if len(history) > 0 {
+			reach = decide.Position{Timeline: timeline, LSN: max(history[len(history)-1].LSN, at.checkpoint)}
+		}
+	}
+	return reach, nil
+}
+
 // endOfLog finds the end of the valid log of a server that does not run, by
-// reading it from the last checkpoint on, or says that it cannot.
-func (c *Cluster) endOfLog(ctx context.Context, at control) (decide.Position, bool) {
-	timeline, from := at.timeline, at.redo
-	if at.minTimeline > timeline {
-		// Replay has gone on to a later timeline than the checkpoint's.
-		timeline, from = at.minTimeline, at.minRecovery
+// reading it from the last checkpoint on, or from the segment in which its
+// timeline begins; or it says that it cannot.
+func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Position) (decide.Position, bool) {
+	from := at.redo
+	if reach.Timeline > at.timeline {
+		history, err := c.history(reach.Timeline)
+		if err != nil || len(history) == 0 {
+			return decide.Position{}, false
+		}
+		fork := history[len(history)-1].LSN
+		from = max(from, fork-fork%max(at.segment, 1))
 	}
 	// It ends with an error when the log ends, which is what is looked for.
-	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-t", strconv.Itoa(int(timeline)), "-s", from.String())
+	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-t", strconv.Itoa(int(reach.Timeline)), "-s", from.String())
 	if err == nil {
 		return decide.Position{}, false
 	}
-	return parseLogEnd(err.Error(), timeline)
+	end, found := parseLogEnd(err.Error(), reach.Timeline)
+	if !found {
+		c.log.Warn("the end of the log is not certain", "timeline", reach.Timeline, "from", from.String(), "error", err)
+	}
+	return end, found && at.segment > 0
 }
 
 func parseLogEnd(text string, timeline uint32) (decide.Position, bool) {

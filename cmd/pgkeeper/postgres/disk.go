@@ -59,12 +59,11 @@ func (c *Cluster) Inspect(ctx context.Context, gone bool) (decide.Data, error) {
 	}
 	d.System = control.system
 	d.Clean = control.state == "shut down" || control.state == "shut down in recovery"
-	d.End = decide.Position{Timeline: control.timeline, LSN: control.checkpoint}
-	if control.minTimeline > 0 && (decide.Position{Timeline: control.minTimeline, LSN: control.minRecovery}).Ahead(d.End) {
-		d.End = decide.Position{Timeline: control.minTimeline, LSN: control.minRecovery}
+	if d.End, err = c.reach(control); err != nil {
+		return d, err
 	}
 	if gone {
-		if end, found := c.endOfLog(ctx, control); found {
+		if end, found := c.endOfLog(ctx, control, d.End); found {
 			d.End, d.Exact = end, true
 		}
 	}

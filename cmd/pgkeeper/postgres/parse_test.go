@@ -57,9 +57,10 @@ Latest checkpoint's REDO location:    0/4000000
 Latest checkpoint's TimeLineID:       2
 Minimum recovery ending location:     1/0
 Min recovery ending loc's timeline:   3
+Bytes per WAL segment:                16777216
 `
 	got, err := parseControl(text)
-	want := control{system: "7575", state: "shut down in recovery", timeline: 2, checkpoint: 0x4000028, redo: 0x4000000, minRecovery: 1 << 32, minTimeline: 3}
+	want := control{system: "7575", state: "shut down in recovery", timeline: 2, checkpoint: 0x4000028, redo: 0x4000000, minRecovery: 1 << 32, minTimeline: 3, segment: 16 << 20}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
