@@ -24,6 +24,7 @@ const (
 const (
 	before = 2.0
 	after  = 10.0 // after the cluster was whole, or the writes were back
+	most   = 75.0 // a cluster that stays broken shows nothing new
 )
 
 // lines are the clients that are drawn, in that order.
@@ -79,7 +80,7 @@ func span(runs []report.Run) float64 {
 		}
 		end = max(end, last+after)
 	}
-	return end
+	return min(end, most)
 }
 
 func panel(run report.Run, fault string, end float64) (*plot.Plot, error) {
