@@ -22,7 +22,7 @@ func (t *turn) sole() bool {
 	if !data.Present {
 		return false
 	}
-	if t.view.AnsweredAt == 0 {
+	if t.view.AnsweredAt == 0 || len(t.view.Members.Value) == 0 {
 		return data.Sole
 	}
 	if !t.onlyMember() || t.binding || t.doubt.members != nil || t.sent.Members != nil {
@@ -66,7 +66,7 @@ func (t *turn) deposed() string {
 		return "the postmaster has gone, processes remain"
 	case t.view.AnsweredAt == 0 || !t.mayWrite():
 		return ""
-	case t.view.Leader.Index != 0 && !t.mine():
+	case t.view.Leader.Index != 0 && !t.mine() && !t.sole():
 		return "another node holds the lease"
 	case s.State == Up && s.AnsweredAt != 0 && t.now.Sub(max(s.AnsweredAt, t.awake)) > t.cfg.Hung:
 		return "the server does not answer"

@@ -119,6 +119,11 @@ func (t *turn) promote() {
 	case t.releasing():
 		t.why = "waits until it is known whether the lease was released"
 	case !t.standsBy():
+	case t.lease().Reserved <= s.Timeline:
+		// The number was used: this was a primary already, and stands by only
+		// because its keeper did not know.
+		t.becomePrimary()
+		t.urgent = true
 	case guard.Deadline == Forever && !t.cfg.WithoutFence:
 		t.why = "waits for the guard to be armed"
 	case min(guard.Deadline, t.leaseUntil).Sub(t.now) < t.cfg.Hold/3:

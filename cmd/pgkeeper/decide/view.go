@@ -28,7 +28,7 @@ func (t *turn) absorb() {
 			}
 		}
 	}
-	t.read(&t.in.Consul.View)
+	t.read(&t.in.Consul.View, false)
 	if !t.mine() {
 		t.leaseUntil = 0
 	}
@@ -54,14 +54,15 @@ func (t *turn) wrote(w Write, r *Result) {
 		t.plain = w.Alias != nil
 	}
 	if r.View != nil {
-		t.read(r.View)
+		t.read(r.View, true)
 	}
 }
 
 // read takes in a reading when it is newer than what is known. The lease's index
-// only grows; a reading that shows a lower one is stale.
-func (t *turn) read(v *View) {
-	if v.AnsweredAt == 0 || !newer(v, &t.view) {
+// only grows; a reading that shows a lower one is stale. That the lease is absent
+// again, removed by hand, is believed only of a reading that came with a write.
+func (t *turn) read(v *View, sure bool) {
+	if v.AnsweredAt == 0 || !newer(v, &t.view) && !(sure && v.Leader.Index == 0) {
 		return
 	}
 	if v.Leader.Index != t.view.Leader.Index || t.leaderSeen == 0 {
@@ -82,8 +83,6 @@ func newer(v, known *View) bool {
 		return true
 	case v.Leader.Index == known.Leader.Index:
 		return v.AskedAt >= known.AskedAt
-	case v.Leader.Index == 0: // removed by hand
-		return v.AskedAt >= known.AnsweredAt
 	}
 	return false
 }

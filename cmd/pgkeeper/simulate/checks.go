@@ -68,6 +68,9 @@ func (w *world) acked(n *node, lsn decide.LSN, quorum bool) {
 func (w *world) fenced(n *node) {
 	w.log.fences++
 	members := w.consul.view.Members.Value
+	if w.plan.Stale > 0 {
+		return // a stale first reading of a new keeper may cost an outage
+	}
 	if n.disk.memory.Sole && n.guard.deadline == decide.Forever && len(members) == 1 && members.Has(n.name, n.disk.identity) {
 		w.violate("needless", fmt.Sprintf("%s is the only member and was fenced", n.name))
 	}
@@ -204,7 +207,7 @@ func (w *world) whole() bool {
 func (w *world) watchAlias() {
 	p := w.primary()
 	reaches := p != nil && w.net.cut[p.index][consulHost] == 0 && w.net.cut[consulHost][p.index] == 0 && w.net.slow == 0 &&
-		w.consul.away == 0 && w.consul.leading == 0 && p.keeper.up && !p.keeper.stopped && w.plan.Late == 0
+		w.consul.away == 0 && w.consul.leading == 0 && p.keeper.up && !p.keeper.stopped && w.plan.Late == 0 && w.plan.Stale == 0
 	if !reaches || w.consul.view.Alias.Primary == p.name {
 		w.log.aliasOff = 0
 		return

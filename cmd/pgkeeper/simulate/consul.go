@@ -9,11 +9,29 @@ type consul struct {
 	away    int   // outages under way: no request arrives
 	leading int   // elections under way: requests fail or wait
 	elected int64 // when the present election ends
+
+	past []pastView // for stale answers
+}
+
+// pastView is what Consul held from a time on.
+type pastView struct {
+	at   int64
+	view decide.View
+}
+
+// stale returns what was held some time ago.
+func (c *consul) stale(at int64) decide.View {
+	for i := len(c.past) - 1; i > 0; i-- {
+		if c.past[i].at <= at {
+			return c.past[i].view
+		}
+	}
+	return decide.View{}
 }
 
 // change is one node's request to Consul. Its reply says whether the write was
 // done; a lost request or reply ends in silence.
-func (w *world) askConsul(n *node, apply func() bool, reply func(done, failed bool, view decide.View)) {
+func (w *world) askConsul(n *node, read bool, apply func() bool, reply func(done, failed bool, view decide.View)) {
 	delay, ok := w.passes(n.index, consulHost)
 	if !ok {
 		return
@@ -21,11 +39,11 @@ func (w *world) askConsul(n *node, apply func() bool, reply func(done, failed bo
 	if w.plan.Late > 0 && w.chance(w.plan.Late) {
 		delay += w.between(second, 9*second)
 	}
-	w.at(nil, laneWorld, delay, func() { w.consulServes(n, n.vm, n.keeper.gen, apply, reply) })
+	w.at(nil, laneWorld, delay, func() { w.consulServes(n, read, n.vm, n.keeper.gen, apply, reply) })
 }
 
 // consulServes answers one request, unless Consul is away.
-func (w *world) consulServes(n *node, vm, gen uint32, apply func() bool, reply func(done, failed bool, view decide.View)) {
+func (w *world) consulServes(n *node, read bool, vm, gen uint32, apply func() bool, reply func(done, failed bool, view decide.View)) {
 	c := &w.consul
 	if c.away > 0 {
 		return
@@ -33,7 +51,7 @@ func (w *world) consulServes(n *node, vm, gen uint32, apply func() bool, reply f
 	done, failed := false, false
 	if c.leading > 0 {
 		if w.chance(0.5) {
-			w.at(nil, laneWorld, c.elected-w.now+w.between(0, 200*millisecond), func() { w.consulServes(n, vm, gen, apply, reply) })
+			w.at(nil, laneWorld, c.elected-w.now+w.between(0, 200*millisecond), func() { w.consulServes(n, read, vm, gen, apply, reply) })
 			return
 		}
 		failed = true
@@ -41,6 +59,12 @@ func (w *world) consulServes(n *node, vm, gen uint32, apply func() bool, reply f
 		done = apply()
 	}
 	view := c.view
+	if w.plan.Stale > 0 {
+		c.past = append(c.past, pastView{w.now, view})
+		if read && w.chance(w.plan.Stale) {
+			view = c.stale(w.now - w.between(0, 10*second))
+		}
+	}
 	delay, ok := w.passes(consulHost, n.index)
 	if !ok || !n.up || n.vm != vm || n.keeper.gen != gen {
 		return

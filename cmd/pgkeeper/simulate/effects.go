@@ -104,7 +104,7 @@ func (k *keeper) send(a *decide.Write) {
 	id := k.writeID
 	k.write, k.writeAt = a, w.now
 	began := n.clock()
-	w.askConsul(n, func() bool { return w.consul.apply(a) }, func(done, failed bool, view decide.View) {
+	w.askConsul(n, false, func() bool { return w.consul.apply(a) }, func(done, failed bool, view decide.View) {
 		switch {
 		case failed:
 			k.wrote(id, decide.Unknown, 0, nil)
@@ -146,7 +146,7 @@ func (k *keeper) register(a decide.Register) {
 			k.result(decide.Result{Action: a, Outcome: outcome})
 		}
 	}
-	w.askConsul(n, func() bool { w.consul.register(a.Registration); return true }, func(_, failed bool, _ decide.View) {
+	w.askConsul(n, false, func() bool { w.consul.register(a.Registration); return true }, func(_, failed bool, _ decide.View) {
 		k.lastRead = 0
 		end(decide.OK)
 	})

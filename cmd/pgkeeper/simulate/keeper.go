@@ -166,7 +166,7 @@ func (k *keeper) read() {
 	k.readAt, k.lastRead = w.now, w.now
 	began := w.now
 	asked := n.clock()
-	w.askConsul(n, func() bool { return true }, func(_, failed bool, view decide.View) {
+	w.askConsul(n, true, func() bool { return true }, func(_, failed bool, view decide.View) {
 		if k.readAt != began {
 			return
 		}

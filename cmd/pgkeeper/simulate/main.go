@@ -58,7 +58,8 @@ func run(args []string, out, errs io.Writer) error {
 	if c.trace {
 		return tell(c, out)
 	}
-	debug.SetGCPercent(400) // little is alive at any moment
+	debug.SetGCPercent(-1) // little is alive at any moment
+	debug.SetMemoryLimit(400 << 20)
 	sum := campaign(c, errs)
 	if c.json {
 		encoder := json.NewEncoder(out)

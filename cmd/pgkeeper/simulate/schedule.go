@@ -16,6 +16,7 @@ type schedule struct {
 	Exact    bool        `json:"exact"`    // the end of a crashed server's log is known at once
 	Late     float64     `json:"late"`     // chance that a request to Consul arrives seconds late
 	Broken   float64     `json:"broken"`   // chance that a start fails while faults are under way
+	Stale    float64     `json:"stale"`    // chance that a reading of Consul is up to ten seconds old
 	Lateness int64       `json:"lateness"` // of a guard, at most
 }
 
@@ -56,6 +57,9 @@ func newSchedule(seed uint64) *schedule {
 	}
 	if rng.IntN(4) == 0 {
 		s.Broken = 0.3
+	}
+	if rng.IntN(5) == 0 {
+		s.Stale = 0.3
 	}
 	grows := rng.IntN(5) == 0
 	size := 3
@@ -105,12 +109,12 @@ func (s *schedule) onlyConsul() bool {
 			return false
 		}
 	}
-	return s.Late == 0 && s.Broken == 0
+	return s.Late == 0 && s.Broken == 0 && s.Stale == 0
 }
 
 // single returns the one fault of a plain schedule, or false.
 func (s *schedule) single() (faultKind, bool) {
-	if len(s.Faults) != 1 || len(s.Nodes) != 3 || s.Late != 0 || s.Broken != 0 || s.Faults[0].At < 12*second || s.Nodes[1].StartAt > second {
+	if len(s.Faults) != 1 || len(s.Nodes) != 3 || s.Late != 0 || s.Stale != 0 || s.Broken != 0 || s.Faults[0].At < 12*second || s.Nodes[1].StartAt > second {
 		return 0, false
 	}
 	return s.Faults[0].Kind, true
