@@ -99,7 +99,7 @@ func (t *turn) startStandby(source *Peer) {
 		t.is(Waiting, "was the last primary, waits for its lease")
 		return
 	}
-	if source != nil && data.Exact && Diverged(data.End, data.History, source.Status.Position, source.Status.History) {
+	if source != nil && (t.left || data.Exact && Diverged(data.End, data.History, source.Status.Position, source.Status.History)) {
 		if t.do(Rewind{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch}) {
 			t.is(Rejoining, "rewinds to "+string(source.Node))
 		}
@@ -116,6 +116,7 @@ func (t *turn) standBy(source *Peer) {
 	switch {
 	case known && Diverged(position, s.History, source.Status.Position, source.Status.History):
 		t.is(Rejoining, "has left the history of "+string(source.Node))
+		t.left = true // although the end of its log may not be certain once it has stopped
 		t.do(StopCleanly{Within: t.cfg.StopWithin})
 	case s.Upstream != source.Node || s.UpstreamEpoch < source.Status.Epoch:
 		t.do(Follow{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch})

@@ -41,6 +41,7 @@ type State struct {
 	rewinds       int  // failed rewinds
 	keepLocal     bool // nobody took the released lease: start here
 	needClone     bool
+	left          bool    // the data were seen to have left the leader's history
 	retryAt       Instant // no repetition of a failed action before
 	standing      progress
 

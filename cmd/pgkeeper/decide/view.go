@@ -14,11 +14,11 @@ func (t *turn) absorb() {
 				t.rewinds++
 				t.retryAt = t.now.Add(t.cfg.Renew)
 			} else {
-				t.rewinds = 0
+				t.rewinds, t.left = 0, false
 			}
 		case Clone:
 			if r.Outcome == OK {
-				t.needClone, t.rewinds, t.startFailures = false, 0, 0
+				t.needClone, t.left, t.rewinds, t.startFailures = false, false, 0, 0
 			} else {
 				t.retryAt = t.now.Add(t.cfg.Renew)
 			}
