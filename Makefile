@@ -51,21 +51,14 @@ bosh: ## Build the stock bosh CLI; prints its path
 ##@ Test it
 # These need root and make VMs; the race detector would slow PostgreSQL's and
 # the director's deadlines, not find more: what they run is in other processes.
-real_packages := ./boshrelease ./deployer/localdirector ./deployer/localdirector/operation/realtest ./test/...
+real_packages := ./boshrelease ./cmd/pgkeeper ./deployer/localdirector ./deployer/localdirector/operation/realtest ./test/...
 
 .PHONY: test
 test: deps-test lint artifacts test-unit test-real ## Everything that must hold before a change lands
 
-# Three real nodes with real Consul, for the clusters that are not offered yet.
-failover_packages := ./cmd/pgkeeper
-
-.PHONY: test-failover
-test-failover: artifacts ## Fail over between three real nodes on loopback
-	go test -count=1 -timeout 15m $(failover_packages)
-
 .PHONY: test-unit
 test-unit: ## Tests beside the code, with the race detector
-	go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_packages) $(failover_packages) | paste -sd'|')")
+	go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_packages) | paste -sd'|')")
 
 .PHONY: test-real
 test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for real

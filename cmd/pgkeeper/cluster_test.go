@@ -177,7 +177,13 @@ func TestAsyncAndLostData(t *testing.T) {
 		l.until(10*time.Second, "the writer to write", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.acked) > 20 })
 		moment := time.Now()
 		f.strike(l, before)
-		outage := w.since(moment, 40*time.Second, before.name)
+		// A crashed server starts again in its place when no standby has all it
+		// wrote: with asynchronous replication that is as good as a move.
+		other := ""
+		if f.name == "switchover" {
+			other = before.name
+		}
+		outage := w.since(moment, 40*time.Second, other)
 		lost, acked := w.lost(t)
 		t.Logf("%s: outage %s, %d rows acknowledged, %d lost", f.name, outage, acked, lost)
 		if lost > 1 || f.name == "switchover" && lost > 0 {
