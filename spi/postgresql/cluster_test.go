@@ -2,6 +2,7 @@ package postgresql
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -23,13 +24,12 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	service, port := newService(t)
 	service.config.PrimaryTimeout = 10 * time.Second
-	in := spi.Instance{ID: "c1", Deployment: "postgresql-c1", ServiceID: service.config.ServiceID, PlanID: service.config.Plans[0].ID}
+	in := spi.Instance{ID: "c1", Deployment: "postgresql-c1", ServiceID: service.config.ServiceID, PlanID: service.planNamed(t, "cluster-small").ID}
 	p, err := service.Prepare(t.Context(), spi.PrepareRequest{Instance: in})
 	if err != nil {
 		t.Fatal(err)
 	}
 	in.Attributes, in.Secrets = p.Attributes, p.Secrets
-	in.Attributes[attributeConsul] = []any{"127.0.0.1"} // as of a plan under the keeper
 	in.Nodes = []spi.Node{{Name: "postgresql/0", Index: 0, Address: "127.0.0.2"}, {Name: "postgresql/1", Index: 1, Address: "127.0.0.1"}}
 	primary := startServer(t, port, p)
 	standby := primary.startStandby("127.0.0.2", p)
@@ -39,22 +39,16 @@ func newCluster(t *testing.T) *cluster {
 	return &cluster{&instance{T: t, service: service, server: primary, spi: in}, primary, standby}
 }
 
-// loginAt logs in with a binding's name and password at an address: the names
-// in the credentials are answered by nobody here.
 func (c *cluster) loginAt(address string, credentials spi.Credentials) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(credentials["uri"].(string))
-	if err != nil {
-		c.Fatal(err)
-	}
-	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{address}, nil }
-	conn, err := pgx.ConnectConfig(c.Context(), config)
+	c.Helper()
+	conn, err := connect(c.Context(), address, credentials["uri"].(string))
 	if err == nil {
 		c.Cleanup(func() { conn.Close(context.Background()) })
 	}
 	return conn, err
 }
 
-func TestCredentialsUnderTheKeeperAreNames(t *testing.T) {
+func TestCredentialsAreNames(t *testing.T) {
 	c := newCluster(t)
 	const names = "postgresql-c1.service.holdfast.internal"
 	for parameters, want := range map[string]struct{ host, session string }{
@@ -168,13 +162,16 @@ func TestStatusOfACluster(t *testing.T) {
 	}
 }
 
-// Instances from before the keeper get what it needs, and keep what they have.
+// What an instance lacks is made, what it has is kept.
 func TestSecretsGrow(t *testing.T) {
-	before, err := ensureSecrets(nil, "postgresql-1", []string{"a"}, false)
+	whole, err := ensureSecrets(nil, "postgresql-1", []string{"a"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := ensureSecrets(before, "postgresql-1", []string{"a"}, true)
+	before := maps.Clone(whole)
+	delete(before, secretReplication)
+	delete(before, secretReplicationKey)
+	after, err := ensureSecrets(before, "postgresql-1", []string{"a"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +180,11 @@ func TestSecretsGrow(t *testing.T) {
 			t.Errorf("%s changed", name)
 		}
 	}
-	if after[secretReplication].Empty() || after[secretReplicationKey].Empty() || !before[secretReplication].Empty() {
-		t.Error("the certificate for replication is not there, or was before")
+	if after[secretReplication].Empty() || after[secretReplicationKey].Empty() {
+		t.Error("the certificate for replication is not made")
 	}
 	broken := secret.Values{secretKey: before[secretKey], secretCA: before[secretCA]}
-	if _, err := ensureSecrets(broken, "postgresql-1", nil, true); err == nil {
+	if _, err := ensureSecrets(broken, "postgresql-1", nil); err == nil {
 		t.Error("a CA without its key is replaced")
 	}
 }
