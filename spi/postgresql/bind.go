@@ -55,7 +55,7 @@ func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 	var primary string
 	err = s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
 		primary = conn.Config().Host
-		err := execAll(ctx, conn, statements)
+		err := s.execAll(ctx, conn, statements)
 		if hasCode(err, codeDuplicateObject, codeUniqueViolation) {
 			return b.check(ctx, conn)
 		}

@@ -3,6 +3,9 @@ package postgresql
 import (
 	"context"
 	"maps"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +84,57 @@ func TestCredentialsAreNames(t *testing.T) {
 			t.Errorf("%s: led to a standby: %t (%v)", want.session, standby, err)
 		}
 	}
+}
+
+// An app that wants to know whom it talks to can, by every name that it is given.
+func TestCertificateCoversEveryName(t *testing.T) {
+	c := newCluster(t)
+	credentials := c.bind("b", "")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, []byte(credentials["cacrt"].(string)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replica := c.bind("r", `{"read_only": true}`)["host"]
+	for _, host := range append([]any{credentials["host"], replica}, credentials["hosts"].([]any)...) {
+		uri := strings.Replace(credentials["uri"].(string), credentials["host"].(string), host.(string), 1)
+		uri = strings.Replace(uri, "sslmode=require", "sslmode=verify-full&sslrootcert="+ca, 1)
+		conn, err := connect(t.Context(), "127.0.0.1", uri)
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		conn.Close(t.Context())
+	}
+	other := strings.Replace(credentials["uri"].(string), c.spi.Deployment, "postgresql-c2", 1)
+	other = strings.Replace(other, "sslmode=require", "sslmode=verify-full&sslrootcert="+ca, 1)
+	if conn, err := connect(t.Context(), "127.0.0.1", other); err == nil {
+		conn.Close(t.Context())
+		t.Error("the server passes for another instance's")
+	}
+}
+
+// With quorum commit and no standby a commit waits without end: the caller gets a
+// clear fault in time, and repeats.
+func TestBindWithoutAQuorum(t *testing.T) {
+	c := newCluster(t)
+	c.primary.psql("postgres", "--command", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'", "--command", "SELECT pg_reload_conf()")
+	c.service.config.StatementTimeout, c.service.config.PrimaryTimeout = time.Second, time.Second
+	for range 2 {
+		began := time.Now()
+		_, err := c.service.Bind(t.Context(), c.request("b", ""))
+		if !fault.Is(err, fault.Unavailable) || time.Since(began) > 10*time.Second {
+			t.Fatalf("got %v after %s, want Unavailable within the bound", err, time.Since(began))
+		}
+	}
+	c.primary.psql("postgres", "--command", "ALTER SYSTEM RESET synchronous_standby_names", "--command", "SELECT pg_reload_conf()")
+	eventually(t, "the binding can be made", func() error {
+		credentials, err := c.service.Bind(t.Context(), c.request("b", ""))
+		if err != nil {
+			return err
+		}
+		_, err = c.loginAt("127.0.0.1", credentials)
+		return err
+	})
 }
 
 func TestUnbindEndsSessionsOnEveryNode(t *testing.T) {
