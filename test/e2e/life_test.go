@@ -28,6 +28,7 @@ func TestStack(t *testing.T) {
 	t.Run("service-catalog client", func(t *testing.T) { catalogClient(t, s) })
 	t.Run("hostile provisions", func(t *testing.T) { hostileProvisions(t, s) })
 	t.Run("bindings", func(t *testing.T) { bindings(t, s) })
+	t.Run("clusters", func(t *testing.T) { clusters(t, s) })
 	t.Run("parts that die are restarted", func(t *testing.T) { deadParts(t, s) })
 	t.Run("supervisor killed", func(t *testing.T) { deadSupervisor(t, s) })
 }
