@@ -80,6 +80,7 @@ func (s *server) start(a decide.Start) bool {
 		d.standby = true
 		n.guard.deadline = decide.Forever
 	}
+	w.starts(n)
 	s.vanish()
 	s.state, s.inRecovery, s.up = decide.Starting, d.standby, -1
 	s.syncNames = a.SyncNames
@@ -131,6 +132,7 @@ func (s *server) drain() {
 // openForWrites begins with clients.
 func (s *server) openForWrites() {
 	w := s.n.w
+	s.n.starts = 0
 	w.checkPrimary(s.n)
 	w.at(s.n, laneServer, w.between(0, 50*millisecond), s.client)
 	w.at(s.n, laneServer, w.between(0, second), s.senders)
@@ -186,7 +188,8 @@ func (s *server) stop(within int64) bool {
 			return
 		}
 		w.tracef(n, "server stops cleanly at %d:%s", n.disk.branch.timeline, n.disk.lsn)
-		n.disk.clean, n.disk.exact = true, true
+		n.disk.clean, n.disk.exact = true, !w.chance(w.plan.Unsure)
+		n.disk.shown = n.disk.lsn - min(n.disk.lsn, 3000)
 		s.close()
 		s.vanish()
 	}
