@@ -119,6 +119,9 @@ func (t *turn) write() {
 	switch {
 	case t.urgent || extra || t.now.Sub(t.renewedAt) > t.cfg.Renew*3/2:
 		every = t.cfg.Tick / 2 // not in a tight loop when it is refused
+		if t.wroteOK {
+			every = t.cfg.Tick / 8
+		}
 	case t.renewedAt == 0:
 		every = 0
 	}

@@ -28,9 +28,12 @@ func (t *turn) takeover() {
 	if !t.standsBy() {
 		return
 	}
-	if !t.cfg.WithoutReceiverWait && !t.detach() {
-		t.why = "ends its walreceiver"
-		return
+	if !t.cfg.WithoutReceiverWait {
+		t.askSurvivors() // beside this node's own, which takes as long
+		if !t.detach() {
+			t.why = "ends its walreceiver"
+			return
+		}
 	}
 	position, known := t.position()
 	if !known {
@@ -51,9 +54,7 @@ func (t *turn) takeover() {
 // settle waits until the survivors' walreceivers have ended and compares again.
 // It returns why the promotion must wait, and the node that should have the lease instead.
 func (t *turn) settle(position Position) (why string, heir Node) {
-	forced := t.now < t.forced
 	since := t.tookAt - Instant(t.cfg.PeerFresh)
-	var ask []Node
 	for i := range t.in.Peers {
 		p := &t.in.Peers[i]
 		if !t.mustSettle(p) {
@@ -62,7 +63,6 @@ func (t *turn) settle(position Position) (why string, heir Node) {
 		required := t.required(Copy{p.Node, p.Status.ID}, position, since)
 		if settled := p.Status.Detached >= t.lease().Epoch && p.Status.Settled; !settled {
 			if !t.cfg.WithoutReceiverWait {
-				ask = append(ask, p.Node)
 				if required || (t.fresh(p) && t.now.Sub(t.tookAt) < t.cfg.Renew) {
 					why = "waits until the walreceiver has ended on " + string(p.Node)
 				}
@@ -73,17 +73,37 @@ func (t *turn) settle(position Position) (why string, heir Node) {
 			return "behind " + string(p.Node), p.Node
 		}
 	}
-	if forced {
+	if t.now < t.forced {
 		return "", ""
-	}
-	if len(ask) > 0 {
-		t.also(AskDetaches{Nodes: ask, Holder: t.me(), Epoch: t.lease().Epoch})
-		t.compareSoon()
 	}
 	if why == "" {
 		why = t.compareRequired(position, since)
 	}
 	return why, ""
+}
+
+// askSurvivors asks those to end their walreceivers that have not agreed to yet,
+// and looks how far the others have come.
+func (t *turn) askSurvivors() {
+	var ask []Node
+	unsettled := false
+	for i := range t.in.Peers {
+		p := &t.in.Peers[i]
+		if !t.mustSettle(p) {
+			continue
+		}
+		agreed := p.Status.Detached >= t.lease().Epoch
+		unsettled = unsettled || !agreed || !p.Status.Settled
+		if !agreed {
+			ask = append(ask, p.Node)
+		}
+	}
+	if len(ask) > 0 && t.now.Sub(t.detachesAt) >= t.cfg.Tick/2 && t.also(AskDetaches{Nodes: ask, Holder: t.me(), Epoch: t.lease().Epoch}) {
+		t.detachesAt = t.now
+	}
+	if unsettled {
+		t.compareSoon()
+	}
 }
 
 // mustSettle says whether a peer's copy takes part in the comparison at all.

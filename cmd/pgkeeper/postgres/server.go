@@ -113,19 +113,39 @@ func (c *Cluster) Promote(ctx context.Context, a decide.Promote) error {
 			}
 		}
 	}
-	var promoted bool
+	return c.promote(ctx)
+}
+
+const (
+	promoteWithin = time.Minute
+	promotePoll   = 5 * time.Millisecond
+)
+
+// promote asks for the promotion and waits for its end. PostgreSQL's own wait
+// looks only ten times a second.
+func (c *Cluster) promote(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, promoteWithin)
+	defer cancel()
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := conn.QueryRow(ctx, "SELECT pg_promote(true, 60)").Scan(&promoted); err != nil {
+	if _, err := conn.Exec(ctx, "SELECT pg_promote(false)"); err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
-	if !promoted {
-		return errors.New("promote: the server was not promoted within its bound")
+	for {
+		var standby bool
+		if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+			return fmt.Errorf("promote: %w", err)
+		}
+		if !standby {
+			return nil
+		}
+		if err := pauseFor(ctx, promotePoll, "the promotion"); err != nil {
+			return err
+		}
 	}
-	return nil
 }
 
 // Detach ends the walreceiver and returns when it is gone and everything that
@@ -264,8 +284,10 @@ func (c *Cluster) until(ctx context.Context, what string, holds func(decide.Serv
 	}
 }
 
-func pause(ctx context.Context, what string) error {
-	timer := time.NewTimer(poll)
+func pause(ctx context.Context, what string) error { return pauseFor(ctx, poll, what) }
+
+func pauseFor(ctx context.Context, d time.Duration, what string) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
