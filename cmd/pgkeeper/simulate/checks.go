@@ -250,7 +250,7 @@ func (w *world) readable(p *node) bool {
 	return streams == len(replicas)
 }
 
-// starts notes that a node's server begins. One that begins again and again and never
+// starts notes that a node's server has begun. One that begins again and again and never
 // streams or accepts writes is in a loop.
 func (w *world) starts(n *node) {
 	if n.starts++; n.starts > mostStarts {

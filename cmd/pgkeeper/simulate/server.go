@@ -80,7 +80,6 @@ func (s *server) start(a decide.Start) bool {
 		d.standby = true
 		n.guard.deadline = decide.Forever
 	}
-	w.starts(n)
 	s.vanish()
 	s.state, s.inRecovery, s.up = decide.Starting, d.standby, -1
 	s.syncNames = a.SyncNames
@@ -110,6 +109,7 @@ func (s *server) ready() {
 	n, w := s.n, s.n.w
 	d := &n.disk
 	s.state = decide.Up
+	w.starts(n)
 	s.answered = n.clock()
 	d.clean = false
 	if !s.inRecovery {
