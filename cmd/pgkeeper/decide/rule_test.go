@@ -1,6 +1,7 @@
 package decide_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,7 @@ type step struct {
 	given func(*scene)
 	after time.Duration // how long it lasts; 0: one decision
 	want  []string
+	then  func(*scene) string // what is wrong afterwards, if anything
 }
 
 // play goes through the steps of a sequence in order, a tick between them.
@@ -62,7 +64,22 @@ func play(t *testing.T, s *scene, steps []step) {
 				one.given(s)
 			}
 			lines(t, s, s.pass(one.after), one.want...)
+			if one.then != nil {
+				if wrong := one.then(s); wrong != "" {
+					t.Error(wrong)
+				}
+			}
 		})
+	}
+}
+
+// primaryIs says in a step who must be named primary in Consul.
+func primaryIs(node decide.Node) func(*scene) string {
+	return func(s *scene) string {
+		if got := s.leader().Primary; got != id(node) {
+			return fmt.Sprintf("primary in Consul: got %s, want %s", got, id(node))
+		}
+		return ""
 	}
 }
 
@@ -77,3 +94,5 @@ func has(actions []decide.Action, kind decide.Kind) bool {
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
+
+func containsLine(lines []string, line string) bool { return slices.Contains(lines, line) }

@@ -112,6 +112,7 @@ func (s *scene) primaryDies() {
 	s.decide()
 	s.beats = false
 	s.lose("node-0")
+	s.peer("node-0").Writable = false
 	s.server().Streaming, s.server().ReceiverGone = false, true
 }
 
