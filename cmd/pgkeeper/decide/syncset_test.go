@@ -42,7 +42,7 @@ func TestTheSetWidens(t *testing.T) {
 	play(t, s, []step{
 		{name: "a standby begins to stream: it is listed", given: streaming(map[decide.Node]decide.LSN{"node-1": 1000, "node-2": 1000}), after: second / 4,
 			want: []string{"renew, sync quorum [node-1 node-2], alias node-0 [node-1 node-2]"}},
-		{name: "not known whether it is", after: second / 2, want: []string{}},
+		{name: "not known whether it is", after: second / 4, want: []string{}},
 		{name: "it is listed: it may acknowledge", given: func(s *scene) { s.held = false; s.end(decide.KindWrite, decide.OK) }, want: []string{"wait for [node-1 node-2]"}},
 		{name: "it may acknowledge", given: namesSet, after: second, want: []string{}},
 	})
