@@ -86,7 +86,10 @@ func TestRemoval(t *testing.T) {
 		{name: "it is no member", want: []string{"renew, members [node-0 node-1]"}},
 		{name: "its name goes", want: []string{"renew, alias node-0 [node-1]"}},
 		{name: "its slot stays while it streams", after: 5 * second, want: []string{}},
-		{name: "and goes then", given: func(s *scene) { streaming(map[decide.Node]decide.LSN{"node-1": 1000})(s); s.peer("node-2").Leaving = true }, want: []string{"drop slot node-2"}},
+		{name: "and goes then", given: func(s *scene) {
+			streaming(map[decide.Node]decide.LSN{"node-1": 1000})(s)
+			s.peer("node-2").Leaving = true
+		}, want: []string{"drop slot node-2"}},
 		{name: "for good", given: func(s *scene) { s.end(decide.KindDropSlot, decide.OK); s.server().Slots = []decide.Node{"node-1"} }, after: 5 * second, want: []string{}},
 	})
 }
