@@ -99,10 +99,38 @@ func (s *server) start(a decide.Start) bool {
 			s.crash()
 			return
 		}
+		if d.rewound != nil {
+			s.becomeConsistent(w.now)
+			return
+		}
 		s.ready()
 	})
 	return true
 }
+
+// becomeConsistent waits until a server whose data were rewound can stream from
+// their source; one that cannot for long is given up, and only a clone helps.
+func (s *server) becomeConsistent(began int64) {
+	n, w := s.n, s.n.w
+	d := &n.disk
+	need := d.rewound
+	source := w.byName(need.from.Node)
+	switch {
+	case w.reach(n, source) && source.disk.branch.contains(source.disk.lsn, need.branch, need.lsn):
+		d.branch, d.lsn = need.branch, need.lsn
+		d.rewound = nil
+		s.ready()
+		s.up, s.upEpoch = source.index, need.from.Epoch
+	case w.now-began > consistentWithin:
+		w.tracef(n, "has been rewound in vain")
+		s.crash()
+		d.rewinding = true
+	default:
+		w.at(n, laneServer, 200*millisecond, func() { s.becomeConsistent(began) })
+	}
+}
+
+const consistentWithin = 300 * second
 
 // ready is the moment the server accepts queries.
 func (s *server) ready() {
