@@ -136,6 +136,9 @@ type StopCleanly struct{ Within time.Duration }
 type Promote struct {
 	Timeline  uint32
 	SyncNames []Node
+	// Slots are made before: a standby that asks for one that is not there yet
+	// tries again only after a while, and with quorum commit nobody can write until then.
+	Slots []Node
 }
 
 // Detach clears primary_conninfo, reloads, and ends when pg_stat_wal_receiver is

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
 
@@ -113,7 +115,7 @@ func (c *Cluster) Promote(ctx context.Context, a decide.Promote) error {
 			}
 		}
 	}
-	return c.promote(ctx)
+	return c.promote(ctx, a.Slots)
 }
 
 const (
@@ -123,7 +125,7 @@ const (
 
 // promote asks for the promotion and waits for its end. PostgreSQL's own wait
 // looks only ten times a second.
-func (c *Cluster) promote(ctx context.Context) error {
+func (c *Cluster) promote(ctx context.Context, slots []decide.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, promoteWithin)
 	defer cancel()
 	conn, err := c.connect(ctx)
@@ -131,6 +133,11 @@ func (c *Cluster) promote(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	for _, node := range slots {
+		if err := createSlot(ctx, conn, node); err != nil {
+			c.log.Warn("a slot is not there before the promotion", "error", err)
+		}
+	}
 	if _, err := conn.Exec(ctx, "SELECT pg_promote(false)"); err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
@@ -250,8 +257,16 @@ func (c *Cluster) Checkpoint(ctx context.Context) error {
 
 // CreateSlot makes the slot of a standby. Repeatable.
 func (c *Cluster) CreateSlot(ctx context.Context, node decide.Node) error {
-	name := slotName(node)
-	err := c.exec(ctx, "SELECT pg_create_physical_replication_slot($1, true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)", name)
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return createSlot(ctx, conn, node)
+}
+
+func createSlot(ctx context.Context, conn *pgx.Conn, node decide.Node) error {
+	_, err := conn.Exec(ctx, "SELECT pg_create_physical_replication_slot($1, true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)", slotName(node))
 	if err != nil {
 		return fmt.Errorf("create the slot of %s: %w", node, err)
 	}
