@@ -124,6 +124,7 @@ func (t *turn) standBy(source *Peer) {
 		t.needClone = true
 	case s.Streaming:
 		t.standing = progress{}
+		t.standbySlots()
 	default:
 		t.stuck(position)
 	}

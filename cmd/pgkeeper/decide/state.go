@@ -58,6 +58,7 @@ type State struct {
 	forced     Instant // an operator's forced failover counts until then
 	comparing  Instant // peers were last polled out of turn
 	detachesAt Instant // survivors were last asked to end their walreceivers
+	slotsAt    Instant // a standby's slots were last advanced
 
 	registration Registration // last asked for
 	registeredAt Instant

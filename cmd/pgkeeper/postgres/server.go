@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
@@ -62,21 +58,6 @@ func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 	}
 	if rewound != nil {
 		return c.becomeConsistent(ctx)
-	}
-	return nil
-}
-
-// dropSlotsOffline removes the slots of a former primary: on a standby nobody
-// uses them, and they would keep log until the disk is full.
-func (c *Cluster) dropSlotsOffline() error {
-	slots, err := filepath.Glob(c.in("pg_replslot/" + slotPrefix + "*"))
-	if err != nil {
-		return err
-	}
-	for _, slot := range slots {
-		if err := os.RemoveAll(slot); err != nil {
-			return fmt.Errorf("remove a former primary's slot: %w", err)
-		}
 	}
 	return nil
 }
@@ -251,34 +232,6 @@ func (c *Cluster) Reload(ctx context.Context) error {
 func (c *Cluster) Checkpoint(ctx context.Context) error {
 	if err := c.exec(ctx, "CHECKPOINT"); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
-	}
-	return nil
-}
-
-// CreateSlot makes the slot of a standby. Repeatable.
-func (c *Cluster) CreateSlot(ctx context.Context, node decide.Node) error {
-	conn, err := c.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	return createSlot(ctx, conn, node)
-}
-
-func createSlot(ctx context.Context, conn *pgx.Conn, node decide.Node) error {
-	_, err := conn.Exec(ctx, "SELECT pg_create_physical_replication_slot($1, true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)", slotName(node))
-	if err != nil {
-		return fmt.Errorf("create the slot of %s: %w", node, err)
-	}
-	return nil
-}
-
-// DropSlot drops the slot of a node that is gone. Repeatable.
-func (c *Cluster) DropSlot(ctx context.Context, node decide.Node) error {
-	name := slotName(node)
-	err := c.exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active", name)
-	if err != nil {
-		return fmt.Errorf("drop the slot of %s: %w", node, err)
 	}
 	return nil
 }
