@@ -72,7 +72,7 @@ func TestAdmission(t *testing.T) {
 		{name: "a node's new disk replaces its old one", node: "node-0", given: func(s *scene) {
 			s.view().Nodes[2].ID, s.peer("node-2").ID = "new", "new"
 		}, want: []string{"wait for [node-1]", "renew, members [node-0 node-1 node-2]"}},
-		{name: "a standby admits nobody", node: "node-1", given: newcomer(), after: 5 * second},
+		{name: "a standby admits nobody", node: "node-1", given: newcomer(), after: 5 * second, want: []string{"drop slot node-2"}},
 	})
 }
 
@@ -117,28 +117,6 @@ func TestRequestsToRemove(t *testing.T) {
 		{name: "of the primary", node: "node-0", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskLeave, Target: "node-0"}) },
 			want: []string{"refuse: the primary must hand over first"}},
 		{name: "of who is none", node: "node-0", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskLeave, Target: "node-9"}) }, want: []string{"grant"}},
-	})
-}
-
-func TestSlots(t *testing.T) {
-	check(t, []rule{
-		{name: "for each member", node: "node-0", given: func(s *scene) { s.server().Slots = []decide.Node{"node-2"} }, want: []string{"create slot node-1"}},
-		{name: "for a member that is away", node: "node-0", given: func(s *scene) {
-			lost("node-1")(s)
-			streaming(map[decide.Node]decide.LSN{"node-2": 1000})(s)
-		}, after: 2500 * time.Millisecond, want: []string{"renew, alias node-0 [node-2]"}},
-		{name: "for a registered node that is about to clone", node: "node-0", mode: decide.Async, given: func(s *scene) {
-			s.view().Members.Value, s.server().Slots = s.view().Members.Value[:2], []decide.Node{"node-1"}
-			streaming(map[decide.Node]decide.LSN{"node-1": 1000})(s)
-		}, want: []string{"create slot node-2", "renew, alias node-0 [node-1]"}},
-		{name: "not for one that is gone", node: "node-0", mode: decide.Async, given: func(s *scene) {
-			s.view().Members.Value = s.view().Members.Value[:2]
-			streaming(map[decide.Node]decide.LSN{"node-1": 1000})(s)
-			s.lose("node-2")
-			s.leap(3 * second)
-			s.seen.Local.Guard.Deadline = s.seen.Now.Add(second)
-		}, want: []string{"drop slot node-2", "ask [node-1] for promises", "renew, alias node-0 [node-1]"}},
-		{name: "a standby has none to make", node: "node-1", after: 5 * second},
 	})
 }
 

@@ -58,6 +58,11 @@ func as(node decide.Node, mode decide.Mode) *scene {
 	local.Data = decide.Data{Present: true, Identity: id(node), System: "s", Standby: node != "node-0", End: at(1, 1000), Memory: decide.Memory{Announced: true}}
 	local.Server = decide.Server{State: decide.Up, InRecovery: true, Timeline: 1, Received: 1000, Replayed: 1000, Drained: true, Streaming: true,
 		Upstream: "node-0", UpstreamEpoch: 3}
+	for _, n := range all {
+		if n != node {
+			local.Server.Slots = append(local.Server.Slots, n)
+		}
+	}
 	if node == "node-0" {
 		local.Guard.Deadline = began + 5*sec
 		local.Server = decide.Server{State: decide.Up, Timeline: 1, Written: 1000, Slots: []decide.Node{"node-1", "node-2"}}
@@ -176,7 +181,7 @@ func (s *scene) decideNow() []decide.Action {
 // begin starts an action: what is quick ends at once, the rest is under way until ended.
 func (s *scene) begin(a decide.Action) {
 	switch a := a.(type) {
-	case decide.Reply, decide.ComparePeers, decide.AskDetaches:
+	case decide.Reply, decide.ComparePeers, decide.AskDetaches, decide.AdvanceSlots:
 		return
 	case decide.ExtendFence:
 		s.seen.Local.Guard.Deadline = a.Deadline
@@ -282,10 +287,10 @@ func told(actions []decide.Action) []string {
 	return lines
 }
 
-// tell renders an action; extensions and polls are of every second.
+// tell renders an action, unless it is one that comes round again and again.
 func tell(action decide.Action) string {
 	switch a := action.(type) {
-	case decide.ExtendFence, decide.ComparePeers:
+	case decide.ExtendFence, decide.ComparePeers, decide.AdvanceSlots:
 		return ""
 	case decide.Write:
 		return tellWrite(a)

@@ -131,6 +131,7 @@ func (t *turn) standBy(source *Peer) {
 		t.needClone = true
 	case s.Streaming:
 		t.standing = progress{}
+		t.standbySlots()
 	default:
 		t.stuck(position)
 	}

@@ -52,11 +52,13 @@ type State struct {
 	binding    bool       // the lease is to bind this sole member, which is about to admit another
 	alone      bool       // nobody is admitted until nobody else streams
 	handover   handover
+	asked      uint64 // the request of a switchover whose lease was released
 	draining   bool
 	drainID    uint64
 	forced     Instant // an operator's forced failover counts until then
 	comparing  Instant // peers were last polled out of turn
 	detachesAt Instant // survivors were last asked to end their walreceivers
+	slotsAt    Instant // a standby's slots were last advanced
 
 	registration Registration // last asked for
 	registeredAt Instant

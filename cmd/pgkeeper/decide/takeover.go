@@ -151,8 +151,19 @@ func (t *turn) promote() {
 	case min(guard.Deadline, t.leaseUntil).Sub(t.now) < t.cfg.Hold/3:
 		t.why = "waits for a renewal"
 	default:
-		if t.do(Promote{Timeline: t.lease().Reserved, SyncNames: t.names()}) {
+		if t.do(Promote{Timeline: t.lease().Reserved, SyncNames: t.names(), Slots: t.followers()}) {
 			t.promoting, t.promoteBegan = true, t.now
 		}
 	}
+}
+
+// followers returns the members that answer: those will follow this node at once.
+func (t *turn) followers() []Node {
+	var nodes []Node
+	for _, m := range t.view.Members.Value {
+		if m.Node != t.cfg.Node && t.fresh(t.peer(m.Node)) {
+			nodes = append(nodes, m.Node)
+		}
+	}
+	return nodes
 }

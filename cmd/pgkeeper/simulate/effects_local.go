@@ -40,6 +40,8 @@ func (k *keeper) local(action decide.Action) {
 		k.later(a.Kind(), quick, func() bool { s.slots = append(s.slots[:len(s.slots):len(s.slots)], a.Node); return true }, a)
 	case decide.DropSlot:
 		k.later(a.Kind(), quick, func() bool { s.slots = dropNode(s.slots, a.Node); return true }, a)
+	case decide.AdvanceSlots:
+		k.later(a.Kind(), quick, func() bool { return true }, a)
 	case decide.Remember:
 		k.later(a.Kind(), quick, func() bool { d.memory = a.Memory; return true }, a)
 	case decide.Rewind:
