@@ -104,6 +104,18 @@ func (o operator) Recreate(_ context.Context, node cluster.Node) error {
 	})
 }
 
+func (o operator) Stop(_ context.Context, node cluster.Node) error {
+	return o.do(node, func(d boshdir.Deployment, slug boshdir.AllOrInstanceGroupOrInstanceSlug) error {
+		return d.Stop(slug, boshdir.StopOpts{Converge: true})
+	})
+}
+
+func (o operator) Start(_ context.Context, node cluster.Node) error {
+	return o.do(node, func(d boshdir.Deployment, slug boshdir.AllOrInstanceGroupOrInstanceSlug) error {
+		return d.Start(slug, boshdir.StartOpts{Converge: true})
+	})
+}
+
 func (o operator) Restart(context.Context) error {
 	return o.do(cluster.Node{}, func(d boshdir.Deployment, slug boshdir.AllOrInstanceGroupOrInstanceSlug) error {
 		return d.Restart(slug, boshdir.RestartOpts{Converge: true})

@@ -42,6 +42,9 @@ type Operator interface {
 	Resurrect(ctx context.Context, on bool) error
 	// Recreate replaces a node's VM, with its disk, after it was drained.
 	Recreate(ctx context.Context, node Node) error
+	// Stop drains a node and stops its jobs; Start starts them again.
+	Stop(ctx context.Context, node Node) error
+	Start(ctx context.Context, node Node) error
 	// Restart restarts all nodes, one after the other.
 	Restart(ctx context.Context) error
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -59,15 +60,43 @@ func (c *Cluster) Explain(ctx context.Context, since time.Time) Account {
 	return account
 }
 
+// switchLimit bounds a switchover, clean stop included.
+const switchLimit = time.Minute
+
+// Switchover asks a primary's keeper to hand over, and returns when it has.
+func (c *Cluster) Switchover(ctx context.Context, primary Node) error {
+	ctx, cancel := context.WithTimeout(ctx, switchLimit)
+	defer cancel()
+	var answer struct {
+		Granted bool   `json:"granted"`
+		Why     string `json:"why"`
+	}
+	if err := c.askKeeper(ctx, primary, http.MethodPost, "switchover", &answer); err != nil {
+		return err
+	}
+	if !answer.Granted {
+		return fmt.Errorf("the keeper of %s does not hand over: %s", primary.Name, answer.Why)
+	}
+	return nil
+}
+
 func (c *Cluster) keeper(ctx context.Context, node Node) (keeperReport, error) {
 	var report keeperReport
+	ctx, cancel := context.WithTimeout(ctx, questionLimit)
+	defer cancel()
+	err := c.askKeeper(ctx, node, http.MethodGet, "status", &report)
+	return report, err
+}
+
+// askKeeper calls a node's keeper with the token that the node itself has.
+func (c *Cluster) askKeeper(ctx context.Context, node Node, method, door string, answer any) error {
 	vm, err := c.VM(node)
 	if err != nil {
-		return report, err
+		return err
 	}
 	file, err := vm.Open(keeperConfig, os.O_RDONLY, 0)
 	if err != nil {
-		return report, err
+		return err
 	}
 	defer file.Close()
 	var config struct {
@@ -77,24 +106,23 @@ func (c *Cluster) keeper(ctx context.Context, node Node) (keeperReport, error) {
 		} `json:"status"`
 	}
 	if err := json.NewDecoder(file).Decode(&config); err != nil {
-		return report, fmt.Errorf("read the keeper's configuration: %w", err)
+		return fmt.Errorf("read the keeper's configuration: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, questionLimit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+net.JoinHostPort(node.Address, strconv.Itoa(config.Status.Port))+"/v1/status", nil)
+	url := "https://" + net.JoinHostPort(node.Address, strconv.Itoa(config.Status.Port)) + "/v1/" + door
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader("{}"))
 	if err != nil {
-		return report, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+config.Status.Token)
 	// A lab on this machine: the address is the VM's.
 	web := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	res, err := web.Do(req)
 	if err != nil {
-		return report, fmt.Errorf("ask the keeper of %s: %w", node.Name, err)
+		return fmt.Errorf("ask the keeper of %s: %w", node.Name, err)
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&report); err != nil {
-		return report, fmt.Errorf("understand the keeper of %s: %w", node.Name, err)
+	if err := json.NewDecoder(res.Body).Decode(answer); err != nil {
+		return fmt.Errorf("understand the keeper of %s: %w", node.Name, err)
 	}
-	return report, nil
+	return nil
 }
