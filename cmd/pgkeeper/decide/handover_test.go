@@ -2,104 +2,178 @@ package decide_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
 
-// handingOver is a primary that was asked to switch over and whose server has stopped.
-func handingOver(t *testing.T, exact bool) (decide.Config, decide.State, decide.Observation) {
-	t.Helper()
-	cfg, seen := scene("node-0")
-	seen.Local.Guard.Deadline = 105 * sec
-	for _, p := range seen.Peers {
-		seen.Local.Server.Standbys = append(seen.Local.Server.Standbys, decide.Standby{Node: p.Node, Streaming: true, Flushed: 1000})
-	}
-	state, _ := decide.Decide(cfg, decide.State{}, seen)
-	seen = at(seen, 101*sec)
-	seen.Requests = []decide.Request{{ID: 7, Ask: decide.AskSwitchover}}
-	state, _ = decide.Decide(cfg, state, seen)
-	seen = at(seen, 102*sec)
-	seen.Requests = nil
-	state, actions := decide.Decide(cfg, state, seen)
-	if !has(actions, decide.KindStopCleanly) {
-		t.Fatalf("does not stop its server: %v", actions)
-	}
-	seen = at(seen, 103*sec)
-	seen.Local.Server = decide.Server{State: decide.Gone}
-	seen.Local.Data.End, seen.Local.Data.Exact = decide.Position{Timeline: 1, LSN: 1080}, exact
-	return cfg, state, seen
+// switchover asks for one.
+func switchover(target decide.Node) func(*scene) {
+	return func(s *scene) { s.ask(decide.Request{Ask: decide.AskSwitchover, Target: target}) }
 }
 
-func has(actions []decide.Action, kind decide.Kind) bool {
-	for _, a := range actions {
-		if a.Kind() == kind {
-			return true
-		}
-	}
-	return false
-}
-
-// TestHandOver releases the lease without waiting for what the heir says: the
-// heir takes it only when it has all of the log.
-func TestHandOver(t *testing.T) {
-	cfg, state, seen := handingOver(t, true)
-	// The write that was under way ends.
-	view := seen.Consul.View
-	seen.Results = []decide.Result{{Action: decide.Write{Purpose: decide.RenewLease}, Started: 102 * sec, View: &view}}
-	_, actions := decide.Decide(cfg, state, seen)
-	for _, a := range actions {
-		if w, ok := a.(decide.Write); ok && w.Purpose == decide.ReleaseLease {
-			l := w.Leader.Value
-			if !l.Final || l.Position != seen.Local.Data.End || l.Heir != "node-1" {
-				t.Errorf("got %+v, want a final position for node-1", l)
-			}
-			return
-		}
-	}
-	t.Errorf("the lease is not released: %v", actions)
-}
-
-func TestHandOverWithoutACertainEnd(t *testing.T) {
-	cfg, state, seen := handingOver(t, false)
-	for now := 103 * sec; now < 104*sec; now += sec / 4 {
-		var actions []decide.Action
-		state, actions = decide.Decide(cfg, state, at(seen, now))
-		for _, a := range actions {
-			if w, ok := a.(decide.Write); ok && w.Purpose == decide.ReleaseLease {
-				t.Fatalf("released although the end of the log is not certain: %+v", w)
-			}
-		}
+// TestTheOrderOfASwitchover seen by the primary.
+func TestTheOrderOfASwitchover(t *testing.T) {
+	s := as("node-0", decide.Async).steady()
+	play(t, s, []step{
+		{name: "1: a checkpoint, so that the stop is short", given: switchover("node-2"), want: []string{"Checkpoint"}},
+		{name: "it is waited for", after: 5 * second, want: []string{}},
+		{name: "2: a clean stop", given: ended(decide.KindCheckpoint), want: []string{"StopCleanly"}},
+		{name: "the end of its log is not known yet", given: stopped(at(1, 1100), false), after: second, want: []string{}},
+		{name: "3: it is: the lease is handed over, whatever the standby says", given: func(s *scene) { s.data().Exact = true }, want: []string{`release for "node-2"`}},
+		{name: "nobody has it yet", want: []string{}},
+		{name: "4: the lease has gone over, and it returns as a standby of the new primary", given: func(s *scene) {
+			movedOn(s)
+			s.leader().Released = false
+			s.view().Leader.Index++
+			s.peer("node-2").History = []decide.Fork{{Timeline: 2, LSN: 1100}}
+		}, want: []string{"grant", "start standby"}},
+	})
+	if l := s.leader(); l.Released || l.Heir != "node-2" || !l.Final {
+		t.Errorf("lease as it was handed over: %+v", *l)
 	}
 }
 
-// TestASwitchoverIsAnswered when somebody has the lease, not when it is free.
-func TestASwitchoverIsAnswered(t *testing.T) {
-	for name, tc := range map[string]struct {
-		holder decide.Identity
-		want   bool
-	}{"taken over": {"id-node-1", true}, "taken back": {"id-node-0", false}} {
-		t.Run(name, func(t *testing.T) {
-			cfg, state, seen := handingOver(t, true)
-			seen = at(seen, 104*sec)
-			l := &seen.Consul.View.Leader
-			l.Index, l.Value.Released = 51, true
-			state, actions := decide.Decide(cfg, state, seen)
-			if has(actions, decide.KindReply) {
-				t.Fatalf("answered while nobody has the lease: %v", actions)
-			}
-			seen = at(seen, 105*sec)
-			l = &seen.Consul.View.Leader
-			l.Index, l.Value.Released, l.Value.Holder, l.Value.Epoch = 52, false, tc.holder, 4
-			_, actions = decide.Decide(cfg, state, seen)
-			for _, a := range actions {
-				if r, ok := a.(decide.Reply); ok {
-					if r.ID != 7 || r.Granted != tc.want {
-						t.Errorf("got %+v, want granted %v", r, tc.want)
-					}
-					return
-				}
-			}
-			t.Errorf("not answered: %v", actions)
+// TestTheHeir takes a lease that was handed over to it at once, and promotes.
+func TestTheHeir(t *testing.T) {
+	s := as("node-1", decide.Async).steady()
+	play(t, s, []step{
+		{name: "takes it, and is named primary in the same transaction", given: func(s *scene) {
+			mine(1, 1100, 1100)(s)
+			released("node-1", true)(s)
+			s.leader().Position = at(1, 1100)
+		}, want: []string{"take 4, primary"}},
+		{name: "arms its guard", want: []string{}},
+		{name: "promotes: the last primary has ended, nobody's walreceiver matters", want: []string{"promote to 2"}},
+		{name: "moves the alias", given: isPromoted(2), want: []string{"renew, alias node-1 []"}},
+	})
+}
+
+func TestSwitchover(t *testing.T) {
+	check(t, []rule{
+		{name: "to the most advanced", node: "node-0", given: func(s *scene) { positionOf("node-1", at(1, 999))(s); switchover("")(s) }, want: []string{"Checkpoint"}, why: "to node-2"},
+		{name: "asked of a standby", node: "node-1", given: switchover(""), want: []string{"refuse: not the primary; it is node-0"}},
+		{name: "nobody is fit", node: "node-0", given: func(s *scene) { s.peer("node-1").Willing, s.peer("node-2").Willing = false, false; switchover("")(s) },
+			want: []string{"refuse: no standby is fit to take over"}},
+		{name: "the one named does not answer", node: "node-0", given: func(s *scene) {
+			s.lose("node-2")
+			s.pass(3 * second)
+			s.leap(s.cfg.Tick)
+			switchover("node-2")(s)
+		}, want: []string{"refuse: no standby is fit to take over"}},
+		{name: "the one named does not stream", node: "node-0", given: func(s *scene) { s.server().Standbys[1].Streaming = false; switchover("node-2")(s) },
+			want: []string{"refuse: no standby is fit to take over", "renew, alias node-0 [node-1]"}},
+		{name: "the one named is too far behind", node: "node-0", given: func(s *scene) { s.server().Written = 1001 + 16<<20; switchover("node-2")(s) },
+			want: []string{"refuse: no standby is fit to take over"}},
+		{name: "one is under way", node: "node-0", given: func(s *scene) { switchover("node-1")(s); s.decide(); switchover("node-2")(s) }, want: []string{"refuse: a switchover is under way"}, why: "to node-1"},
+		{name: "members and set stand still meanwhile", node: "node-0", given: func(s *scene) { switchover("node-1")(s); streaming(nil)(s) }, after: 10 * second,
+			want: []string{"refuse: no standby is fit to take over", "renew, alias node-0 []"}},
+	})
+}
+
+// TestASwitchoverGivenUp: where the log ends is not certain, and the primary goes on.
+func TestASwitchoverGivenUp(t *testing.T) {
+	s := as("node-0", decide.Async).steady()
+	switchover("node-2")(s)
+	s.decide()
+	ended(decide.KindCheckpoint)(s)
+	s.decide()
+	play(t, s, []step{
+		{name: "that has two seconds", given: stopped(at(1, 1100), false), after: 1750 * time.Millisecond, want: []string{}},
+		{name: "then the primary starts again", want: []string{"refuse: the end of the log is not certain", "start primary"}},
+		{name: "and gives nothing up while it may be starting", given: positionOf("node-2", at(1, 1100)), after: 5 * second, want: []string{}},
+		{name: "nor when it has started", given: func(s *scene) {
+			s.end(decide.KindStart, decide.OK)
+			s.seen.Local.Guard.Deadline = s.seen.Now.Add(4 * second) // the start has armed it
+			s.seen.Local.Server = decide.Server{State: decide.Up, Timeline: 1, Written: 1150, Standbys: []decide.Standby{{Node: "node-1", Streaming: true}, {Node: "node-2", Streaming: true}},
+				Slots: []decide.Node{"node-1", "node-2"}}
+		}, after: 5 * second, want: []string{}},
+	})
+}
+
+// TestASwitchoverThatNobodyTakes: the standby did not get the end of the log; the primary takes its lease again.
+func TestASwitchoverThatNobodyTakes(t *testing.T) {
+	s := as("node-0", decide.Async).steady()
+	switchover("node-2")(s)
+	s.decide()
+	ended(decide.KindCheckpoint)(s)
+	s.decide()
+	play(t, s, []step{
+		{name: "it is for the standby first", given: stopped(at(1, 1100), true), after: 2750 * time.Millisecond, want: []string{`release for "node-2"`}},
+		{name: "then its own again, and who asked for the switchover is told", after: second / 2, want: []string{"take 4, primary", "refuse: no standby took over", "start primary"}},
+	})
+}
+
+// TestDrain stops a node for good or for an update; a primary hands over first.
+func TestDrain(t *testing.T) {
+	drain := func(s *scene) { s.ask(decide.Request{Ask: decide.AskDrain}) }
+	t.Run("a standby", func(t *testing.T) {
+		s := as("node-1", decide.Quorum).steady()
+		play(t, s, []step{
+			{name: "stops", given: drain, want: []string{"StopCleanly"}},
+			{name: "and says so", given: stopped(at(1, 1000), true), want: []string{"grant"}},
+			{name: "and stays so", given: primaryDied(), after: 60 * second, want: []string{}},
+			{name: "unless the drain is cancelled", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskUndrain}) }, want: []string{"grant", "start standby"}},
 		})
+	})
+	t.Run("a primary", func(t *testing.T) {
+		s := as("node-0", decide.Quorum).steady()
+		play(t, s, []step{
+			{name: "checkpoint", given: drain, want: []string{"Checkpoint"}},
+			{name: "stop", given: ended(decide.KindCheckpoint), want: []string{"StopCleanly"}},
+			{name: "hand over", given: func(s *scene) { stopped(at(1, 1100), true)(s); positionOf("node-1", at(1, 1100))(s) }, want: []string{`release for "node-1"`}},
+			{name: "only then it says so", want: []string{"grant"}},
+		})
+	})
+	t.Run("a primary whose standbys are not fit gives the lease up all the same", func(t *testing.T) {
+		s := as("node-0", decide.Async).steady()
+		s.peer("node-1").Willing, s.peer("node-2").Willing = false, false
+		play(t, s, []step{
+			{name: "checkpoint", given: drain, want: []string{"Checkpoint"}},
+			{name: "stop", given: ended(decide.KindCheckpoint), want: []string{"StopCleanly"}},
+			{name: "release", given: stopped(at(1, 1100), true), after: 2250 * time.Millisecond, want: []string{`release for ""`, "grant"}},
+		})
+	})
+	t.Run("a sole member keeps its lease", func(t *testing.T) {
+		s := sole().steady()
+		play(t, s, []step{
+			{name: "checkpoint", given: drain, want: []string{"Checkpoint"}},
+			{name: "stop", given: ended(decide.KindCheckpoint), want: []string{"StopCleanly"}},
+			{name: "stopped", given: stopped(at(1, 1100), true), after: 5 * second, want: []string{"grant"}},
+		})
+		if s.leader().Released {
+			t.Error("the lease of a sole member was released")
+		}
+	})
+}
+
+// TestACrash of PostgreSQL alone on the primary: who has all of it need not wait.
+func TestACrash(t *testing.T) {
+	crash := func(exact bool, more ...func(*scene)) func(*scene) {
+		return func(s *scene) {
+			for _, change := range more {
+				change(s)
+			}
+			s.gone(at(1, 1000), exact)
+			s.leap(s.cfg.Tick) // the others are asked after its end
+		}
 	}
+	behind := func(s *scene) { positionOf("node-1", at(1, 990))(s); positionOf("node-2", at(1, 980))(s) }
+	check(t, []rule{
+		{name: "a standby has all of it", node: "node-0", given: crash(true), after: second / 4, want: []string{`release for "node-1"`}},
+		{name: "the one that has more is the heir", node: "node-0", given: crash(false, behind, positionOf("node-2", at(1, 995))), after: second / 4, want: []string{`release for "node-2"`}},
+		{name: "async: a standby lacks a little: restart in place", node: "node-0", mode: decide.Async, given: crash(false, behind), after: second / 4, want: []string{"start primary"}},
+		{name: "quorum: it lacks only what nobody acknowledged", node: "node-0", given: crash(false, behind), after: second / 4, want: []string{`release for "node-1"`}},
+		{name: "quorum: but all who acknowledged must be seen", node: "node-0", given: crash(false, lost("node-2"), func(s *scene) { s.pass(3 * second); s.leap(s.cfg.Tick) }),
+			after: second / 2, want: []string{"start primary [node-1 node-2]"}},
+		{name: "nobody is willing", node: "node-0", given: crash(true, func(s *scene) { s.peer("node-1").Willing, s.peer("node-2").Willing = false, false }), after: second / 4,
+			want: []string{"start primary [node-1 node-2]"}},
+		{name: "a node that is no member is no heir", node: "node-0", mode: decide.Async, given: crash(true, func(s *scene) { s.view().Members.Value = s.view().Members.Value[:1] }),
+			after: second / 4, want: []string{"start primary"}},
+		{name: "not with a lease that is nearly over", node: "node-0", given: crash(true, func(s *scene) {
+			s.peer("node-1").Willing, s.peer("node-2").Willing = false, false
+			s.consul = false
+			s.leap(2750 * time.Millisecond)
+		}), why: "waits for a renewal before it starts"},
+	})
 }

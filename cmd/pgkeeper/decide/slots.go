@@ -24,13 +24,14 @@ func (t *turn) slots() {
 }
 
 // needsSlot says whether a node streams from this one or may begin to: a member
-// in any case, another while its keeper answers.
+// in any case, another while its keeper answers, unless it is about to leave.
 func (t *turn) needsSlot(node Node) bool {
 	if node == t.cfg.Node || hasNode(t.removing, node) {
 		return false
 	}
 	_, member := t.view.Members.Value.Of(node)
-	return member || t.fresh(t.peer(node))
+	p := t.peer(node)
+	return member || t.fresh(p) && !p.Status.Leaving
 }
 
 // standbySlots keeps, on a standby that streams, the slots that the other members

@@ -1,7 +1,6 @@
 package decide_test
 
 import (
-	"reflect"
 	"testing"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
@@ -10,34 +9,23 @@ import (
 // TestStandbySlots: a standby that streams has the slots that the others need
 // should it become the primary.
 func TestStandbySlots(t *testing.T) {
-	for name, tc := range map[string]struct {
-		streaming bool
-		have      []decide.Node
-		want      decide.Action
-	}{
-		"none yet":            {true, nil, decide.CreateSlot{Node: "node-0"}},
-		"one is missing":      {true, []decide.Node{"node-0"}, decide.CreateSlot{Node: "node-2"}},
-		"one of no member":    {true, []decide.Node{"node-0", "node-2", "node-7"}, decide.DropSlot{Node: "node-7"}},
-		"all, advanced never": {true, []decide.Node{"node-0", "node-2"}, decide.AdvanceSlots{}},
-		"it does not stream":  {false, nil, nil},
-		"one of its own":      {true, []decide.Node{"node-0", "node-1", "node-2"}, decide.AdvanceSlots{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cfg, seen := scene("node-1")
-			seen.Peers[0].Status.Writable, seen.Peers[0].Status.Epoch = true, 3
-			s := &seen.Local.Server
-			s.Upstream, s.UpstreamEpoch, s.Streaming, s.ReceiverGone, s.Slots = "node-0", 3, tc.streaming, !tc.streaming, tc.have
-			_, actions := decide.Decide(cfg, decide.State{}, seen)
-			var got decide.Action
-			for _, a := range actions {
-				switch a.(type) {
-				case decide.CreateSlot, decide.DropSlot, decide.AdvanceSlots:
-					got = a
-				}
-			}
-			if !reflect.DeepEqual(got, tc.want) {
-				t.Errorf("got %#v, want %#v", got, tc.want)
-			}
-		})
+	with := func(slots ...decide.Node) func(*scene) { return func(s *scene) { s.server().Slots = slots } }
+	check(t, []rule{
+		{name: "none yet", node: "node-1", given: with(), want: []string{"create slot node-0"}},
+		{name: "one is missing", node: "node-1", given: with("node-0"), want: []string{"create slot node-2"}},
+		{name: "one of no member", node: "node-1", given: with("node-0", "node-2", "node-7"), want: []string{"drop slot node-7"}},
+		{name: "all", node: "node-1", given: with("node-0", "node-2"), want: []string{}},
+		{name: "it does not stream", node: "node-1", given: func(s *scene) { with()(s); s.server().Streaming = false }, want: []string{}},
+	})
+	s := as("node-1", decide.Quorum)
+	s.pass(50 * second)
+	advanced := 0
+	for _, a := range s.asked {
+		if _, ok := a.(decide.AdvanceSlots); ok {
+			advanced++
+		}
+	}
+	if advanced != 3 {
+		t.Errorf("slots are advanced %d times in 50 s, want 3", advanced)
 	}
 }

@@ -17,7 +17,8 @@ func (t *turn) takeover() {
 		t.detached = max(t.detached, l.Epoch)
 	}
 	if t.now.Sub(t.tookAt) > t.cfg.TakeoverWithin {
-		t.giveBack("", "the takeover does not end")
+		// The last primary needs no comparison: where this one cannot end, it can.
+		t.giveBack(t.memberWith(l.Primary).Node, "the takeover does not end")
 		return
 	}
 	if t.in.Local.Server.State == Gone {
@@ -53,12 +54,13 @@ func (t *turn) takeover() {
 // settle waits until the survivors' walreceivers have ended and compares again.
 // It returns why the promotion must wait, and the node that should have the lease instead.
 func (t *turn) settle(position Position) (why string, heir Node) {
+	since := t.tookAt - Instant(t.cfg.PeerFresh)
 	for i := range t.in.Peers {
 		p := &t.in.Peers[i]
 		if !t.mustSettle(p) {
 			continue
 		}
-		required := t.listed(p.Node, p.Status.ID)
+		required := t.required(Copy{p.Node, p.Status.ID}, position, since)
 		if settled := p.Status.Detached >= t.lease().Epoch && p.Status.Settled; !settled {
 			if !t.cfg.WithoutReceiverWait {
 				if required || (t.fresh(p) && t.now.Sub(t.tookAt) < t.cfg.Renew) {
@@ -75,7 +77,7 @@ func (t *turn) settle(position Position) (why string, heir Node) {
 		return "", ""
 	}
 	if why == "" {
-		why = t.compareRequired(position, t.tookAt-Instant(t.cfg.PeerFresh))
+		why = t.compareRequired(position, since)
 	}
 	return why, ""
 }
