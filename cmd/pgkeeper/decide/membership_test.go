@@ -72,7 +72,7 @@ func TestAdmission(t *testing.T) {
 		{name: "a node's new disk replaces its old one", node: "node-0", given: func(s *scene) {
 			s.view().Nodes[2].ID, s.peer("node-2").ID = "new", "new"
 		}, want: []string{"wait for [node-1]", "renew, members [node-0 node-1 node-2]"}},
-		{name: "a standby admits nobody", node: "node-1", given: newcomer(), after: 5 * second},
+		{name: "a standby admits nobody", node: "node-1", given: newcomer(), after: 5 * second, want: []string{"drop slot node-2"}},
 	})
 }
 
