@@ -31,15 +31,31 @@ type Cluster struct {
 	Hosts        []string
 	Names        client.Names
 
+	Parts Parts
+	// Switchover has the primary hand over to a standby and returns when it has;
+	// nil: this cluster has no such command.
+	Switchover func(ctx context.Context, primary Node) error
+
 	Operator    Operator
 	Network     *lab.Network
 	DirectorDir string
 }
 
+// Parts tell the processes of a node that keep the cluster alive; nil: it has
+// no such process.
+type Parts struct {
+	Keeper  func(lab.Process) bool // decides who is primary
+	Guard   func(lab.Process) bool // is the server's parent and its fence
+	Repmgrd func(lab.Process) bool // besides a keeper
+}
+
 // Operator is what the one who runs the machines can do.
 type Operator interface {
-	// Resurrect switches the resurrection of dead VMs on or off.
-	Resurrect(ctx context.Context, on bool) error
+	// Resurrect switches the resurrection of a node's VM on or off.
+	Resurrect(ctx context.Context, node Node, on bool) error
+	// Stop stops a node's processes, after it was drained, and Start starts them.
+	Stop(ctx context.Context, node Node) error
+	Start(ctx context.Context, node Node) error
 	// Recreate replaces a node's VM, with its disk, after it was drained.
 	Recreate(ctx context.Context, node Node) error
 	// Restart restarts all nodes, one after the other.

@@ -8,8 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/holdfast-osb/holdfast/test/chaos/lab"
 )
 
 // keeperConfig is where a node's keeper is configured; it names the port and
@@ -59,15 +63,51 @@ func (c *Cluster) Explain(ctx context.Context, since time.Time) Account {
 	return account
 }
 
+// KeeperParts are those of a node under a keeper.
+func KeeperParts() Parts {
+	pgkeeper := func(command string) func(lab.Process) bool {
+		return func(p lab.Process) bool {
+			return len(p.Args) > 1 && filepath.Base(p.Args[0]) == "pgkeeper" && p.Args[1] == command
+		}
+	}
+	return Parts{Keeper: pgkeeper("keeper"), Guard: pgkeeper("guard"), Repmgrd: func(p lab.Process) bool { return p.Name == "repmgrd" }}
+}
+
+// switchoverLimit bounds a handover, the wait for a clean stop included.
+const switchoverLimit = time.Minute
+
+// KeeperSwitchover asks the primary's keeper to hand over.
+func (c *Cluster) KeeperSwitchover(ctx context.Context, primary Node) error {
+	ctx, cancel := context.WithTimeout(ctx, switchoverLimit)
+	defer cancel()
+	var answer struct {
+		Granted bool   `json:"granted"`
+		Why     string `json:"why"`
+	}
+	err := c.askKeeper(ctx, primary, http.MethodPost, "switchover", &answer)
+	if err == nil && !answer.Granted {
+		err = fmt.Errorf("the keeper of %s refuses: %s", primary.Name, answer.Why)
+	}
+	return err
+}
+
 func (c *Cluster) keeper(ctx context.Context, node Node) (keeperReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionLimit)
+	defer cancel()
 	var report keeperReport
+	err := c.askKeeper(ctx, node, http.MethodGet, "status", &report)
+	return report, err
+}
+
+// askKeeper reads out of the VM how its keeper is asked, and asks it.
+func (c *Cluster) askKeeper(ctx context.Context, node Node, method, door string, answer any) error {
 	vm, err := c.VM(node)
 	if err != nil {
-		return report, err
+		return err
 	}
 	file, err := vm.Open(keeperConfig, os.O_RDONLY, 0)
 	if err != nil {
-		return report, err
+		return err
 	}
 	defer file.Close()
 	var config struct {
@@ -77,24 +117,22 @@ func (c *Cluster) keeper(ctx context.Context, node Node) (keeperReport, error) {
 		} `json:"status"`
 	}
 	if err := json.NewDecoder(file).Decode(&config); err != nil {
-		return report, fmt.Errorf("read the keeper's configuration: %w", err)
+		return fmt.Errorf("read the keeper's configuration: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, questionLimit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+net.JoinHostPort(node.Address, strconv.Itoa(config.Status.Port))+"/v1/status", nil)
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+net.JoinHostPort(node.Address, strconv.Itoa(config.Status.Port))+"/v1/"+door, strings.NewReader("{}"))
 	if err != nil {
-		return report, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+config.Status.Token)
 	// A lab on this machine: the address is the VM's.
 	web := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	res, err := web.Do(req)
 	if err != nil {
-		return report, fmt.Errorf("ask the keeper of %s: %w", node.Name, err)
+		return fmt.Errorf("ask the keeper of %s: %w", node.Name, err)
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&report); err != nil {
-		return report, fmt.Errorf("understand the keeper of %s: %w", node.Name, err)
+	if err := json.NewDecoder(res.Body).Decode(answer); err != nil {
+		return fmt.Errorf("understand the keeper of %s: %w", node.Name, err)
 	}
-	return report, nil
+	return nil
 }
