@@ -18,13 +18,13 @@ func TestReport(t *testing.T) {
 	for i, outage := range []float64{3, 9, 5} {
 		run := report.Run{
 			Setup: report.Setup{System: "holdfast", Plan: "cluster-small", Replication: "quorum"}, Fault: "vm-killed", Number: i + 1,
-			WriteOutage: outage, Healthy: &whole, Acknowledged: 7, FaultBucket: 2, Writes: map[string][]int{report.Alias: {2, 2, 0, 0, 1, 2}},
+			WriteOutage: outage, Healthy: &whole, Acknowledged: 7, FaultBucket: 2, Writes: map[string]report.Counts{report.Alias: {2, 2, 0, 0, 1, 2}},
 		}
 		if err := report.File(results).Append(run); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := run(results); err != nil {
+	if err := run(results, ""); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(results), "results.md"))
@@ -55,7 +55,7 @@ func TestReport(t *testing.T) {
 }
 
 func TestReportWithoutRuns(t *testing.T) {
-	if err := run(filepath.Join(t.TempDir(), "none.jsonl")); err == nil {
+	if err := run(filepath.Join(t.TempDir(), "none.jsonl"), ""); err == nil {
 		t.Error("no results, no error")
 	}
 }

@@ -4,8 +4,8 @@ import "fmt"
 
 // Bounds that hold for every fault.
 const (
-	writableLimit = 30 // seconds after the fault's end
-	wholeLimit    = 90
+	WritableLimit = 30 // seconds after the fault's end
+	WholeLimit    = 90
 )
 
 // Faults lists what a run broke of what is promised. outage bounds the write
@@ -31,12 +31,12 @@ func (r Run) Faults(outage float64, planned bool) []string {
 	if r.Overlap > 0 {
 		say("two primaries acknowledged for %.3f s", r.Overlap)
 	}
-	if r.Writable > writableLimit {
+	if r.Writable > WritableLimit {
 		say("writable only %.1f s after the fault's end", r.Writable)
 	}
 	if r.Healthy == nil {
 		say("stuck: not whole again")
-	} else if *r.Healthy > wholeLimit {
+	} else if *r.Healthy > WholeLimit {
 		say("whole only %.1f s after the fault's end", *r.Healthy)
 	}
 	return faults

@@ -135,7 +135,7 @@ func (o Observed) measureLag(run *Run) {
 		return
 	}
 	run.Lag = &Lag{}
-	before := o.before()
+	newest := o.newest(o.End)
 	for _, acks := range o.Acks {
 		for _, ack := range acks {
 			ahead := ack.Position + commitRecord - received
@@ -143,19 +143,19 @@ func (o Observed) measureLag(run *Run) {
 			case ack.At <= o.Fault && ahead > 0:
 				run.Lag.Rows++
 				run.Lag.Bytes = max(run.Lag.Bytes, ahead)
-			case ack.At > o.Fault && run.NewFirst != nil && ack.Timeline == before:
+			case ack.At > o.Fault && ack.Timeline < newest:
 				run.Lag.After++
 			}
 		}
 	}
 }
 
-// before is the newest timeline that acknowledged before the fault.
-func (o Observed) before() string {
+// newest is the newest timeline that acknowledged before a moment.
+func (o Observed) newest(moment time.Duration) string {
 	newest := ""
 	for _, acks := range o.Acks {
 		for _, ack := range acks {
-			if ack.At < o.Fault {
+			if ack.At < moment {
 				newest = max(newest, ack.Timeline)
 			}
 		}
@@ -176,7 +176,7 @@ func (o Observed) measureTimelines(run *Run) {
 		return
 	}
 	first := map[string]time.Duration{}
-	newest, before := "", o.before()
+	newest, before := "", o.newest(o.Fault)
 	for _, ack := range all {
 		if _, seen := first[ack.Timeline]; !seen {
 			first[ack.Timeline] = ack.At

@@ -12,6 +12,14 @@ type Setup struct {
 	Replication string `json:"replication"` // "async", "quorum"; "none" for a single node
 }
 
+func (s Setup) String() string {
+	text := s.System + " " + s.Plan
+	if s.Replication != "none" {
+		text += " " + s.Replication
+	}
+	return text
+}
+
 // Run is one line of the results: what one injected fault did. Times are
 // seconds; those that are moments count from the fault.
 type Run struct {
@@ -55,7 +63,7 @@ func (r Run) Failed() bool { return r.Healthy == nil }
 type Lag struct {
 	Rows  int   `json:"rows"`  // acknowledged by the fault's moment, beyond what was received just before
 	Bytes int64 `json:"bytes"` // of the log, the newest of these rows ahead of what was received
-	After int   `json:"after"` // rows that the old primary acknowledged since, where another took over
+	After int   `json:"after"` // rows that a primary acknowledged since from which another took over
 }
 
 // Counts are small numbers, a digit each as JSON: 9 stands for more as well.
