@@ -107,6 +107,7 @@ func (l *lane) stand(ctx context.Context, setup report.Setup) error {
 func (l *lane) clear() {
 	if l.cluster != nil {
 		l.standing.Add(-1)
+		l.cluster.Close(context.WithoutCancel(l.t.Context()))
 	}
 	if l.remove != nil {
 		if err := l.remove(); err != nil {

@@ -39,6 +39,8 @@ type Cluster struct {
 	Operator    Operator
 	Network     *lab.Network
 	DirectorDir string
+
+	sessions sessions
 }
 
 // Parts tell the processes of a node that keep the cluster alive; nil: it has
@@ -75,13 +77,13 @@ const questionLimit = 2 * time.Second
 
 // Primary is the one node that is not in recovery.
 func (c *Cluster) Primary(ctx context.Context) (Node, error) {
+	recovering := askAll[bool](ctx, c, "SELECT pg_is_in_recovery()")
 	var primary []Node
 	var faults []error
-	for _, node := range c.Nodes {
-		recovering, err := ask[bool](ctx, c, node, "SELECT pg_is_in_recovery()")
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", node.Name, err))
-		} else if !recovering {
+	for i, node := range c.Nodes {
+		if recovering[i].err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", node.Name, recovering[i].err))
+		} else if !recovering[i].value {
 			primary = append(primary, node)
 		}
 	}
@@ -97,8 +99,9 @@ func (c *Cluster) Newest(ctx context.Context) (Node, error) {
 	var newest Node
 	timeline := ""
 	faults := []error{errors.New("no node takes writes")}
-	for _, node := range c.Nodes {
-		its, err := ask[*string](ctx, c, node, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END")
+	all := askAll[*string](ctx, c, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END")
+	for i, node := range c.Nodes {
+		its, err := all[i].value, all[i].err
 		switch {
 		case err != nil:
 			faults = append(faults, fmt.Errorf("%s: %w", node.Name, err))
@@ -200,17 +203,4 @@ func (c *Cluster) Prepare(ctx context.Context) error {
 
 func (c *Cluster) connect(ctx context.Context, node Node) (*pgx.Conn, error) {
 	return c.Login.To(node.Address, client.Names{})(ctx)
-}
-
-// ask asks a node's server for one value.
-func ask[T any](ctx context.Context, c *Cluster, node Node, query string, args ...any) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, questionLimit)
-	defer cancel()
-	var value T
-	conn, err := c.connect(ctx, node)
-	if err != nil {
-		return value, err
-	}
-	defer conn.Close(ctx)
-	return value, conn.QueryRow(ctx, query, args...).Scan(&value)
 }
