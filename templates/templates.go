@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed consul postgresql-cluster postgresql-single
+//go:embed consul postgresql
 var shipped embed.FS
 
 // Shipped are the templates, a directory each.

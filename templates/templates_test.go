@@ -3,6 +3,7 @@ package templates_test
 import (
 	"flag"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,29 +24,20 @@ const (
 	privateKey  = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n"
 )
 
-func plan(vmType, diskType string, memory int, more map[string]any) map[string]any {
-	attributes := map[string]any{"vm_type": vmType, "disk_type": diskType, "memory_mb": memory,
-		"server_ca": certificate, "server_certificate": certificate + certificate, "admin_ca": certificate}
-	for name, value := range more {
-		attributes[name] = value
-	}
+// plan is what a plan of nodes comes to.
+func plan(instances int, vmType, diskType string, memory int, more map[string]any) map[string]any {
+	attributes := map[string]any{"instances": instances, "vm_type": vmType, "disk_type": diskType, "memory_mb": memory,
+		"server_ca": certificate, "server_certificate": certificate + certificate, "admin_ca": certificate, "replication_certificate": certificate,
+		"consul_servers": []any{"10.244.0.5", "10.244.0.6", "10.244.0.7"}, "consul_ca": certificate}
+	maps.Copy(attributes, more)
 	return attributes
 }
 
-var (
-	singleSecrets = secret.Values{"server_private_key": secret.New(privateKey)}
-	keeperSecrets = secret.Values{"server_private_key": secret.New(privateKey), "replication_private_key": secret.New(privateKey),
-		"keeper_token": secret.New("a-keeper-token"), "consul_token": secret.New("a-consul-token")}
-)
+var postgresqlSecrets = secret.Values{"server_private_key": secret.New(privateKey), "replication_private_key": secret.New(privateKey),
+	"keeper_token": secret.New("a-keeper-token"), "consul_token": secret.New("a-consul-token")}
 
 var consulSecrets = secret.Values{"consul_private_key": secret.New(privateKey), "gossip_key": secret.New("Z29zc2lw"),
 	"management_token": secret.New("11111111-2222-4333-8444-555555555555"), "server_token": secret.New("66666666-7777-4888-8999-aaaaaaaaaaaa")}
-
-// cluster is a plan of nodes under the keeper.
-func cluster(instances int, mode string) map[string]any {
-	return plan("small", "small", 512, map[string]any{"instances": instances, "replication_mode": mode,
-		"replication_certificate": certificate, "consul_servers": []any{"10.244.0.5", "10.244.0.6", "10.244.0.7"}, "consul_ca": certificate})
-}
 
 func TestGolden(t *testing.T) {
 	library, err := template.Open(slog.New(slog.DiscardHandler), templates.Shipped())
@@ -60,12 +52,10 @@ func TestGolden(t *testing.T) {
 		"consul-one": {"consul", map[string]any{"consul_ca": certificate, "consul_certificate": certificate}, consulSecrets},
 		"consul-three": {"consul", map[string]any{"consul_ca": certificate, "consul_certificate": certificate, "instances": 3,
 			"domain": "db.example", "vm_type": "large", "memory_mb": 512}, consulSecrets},
-		"postgresql-single-small": {"postgresql-single", plan("small", "small", 512, nil), singleSecrets},
-		"postgresql-single-large": {"postgresql-single", plan("large", "large", 1024, map[string]any{
+		"postgresql-one": {"postgresql", plan(1, "large", "large", 1024, map[string]any{
 			"idle_in_transaction_timeout_seconds": float64(60), "azs": []any{"z2"}, "network": "tenants",
-			"stemcell_os": "ubuntu-jammy", "stemcell_version": "1.2000", "release_version": "3"}), singleSecrets},
-		"postgresql-cluster-one":   {"postgresql-cluster", cluster(1, "async"), keeperSecrets},
-		"postgresql-cluster-three": {"postgresql-cluster", cluster(3, "quorum"), keeperSecrets},
+			"stemcell_os": "ubuntu-jammy", "stemcell_version": "1.2000", "release_version": "3"}), postgresqlSecrets},
+		"postgresql-three": {"postgresql", plan(3, "small", "small", 512, map[string]any{"replication_mode": "quorum"}), postgresqlSecrets},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := library.Render(deployer.DeployRequest{Name: "golden", Template: c.template, Attributes: c.attributes,

@@ -39,9 +39,11 @@ type bench struct {
 	binary    string
 	folder    stack.Folder
 	runs      int
+	clusters  int
 	broker    *osbclient.Broker
 	service   osbclient.Service
-	plan      osbclient.Plan
+	single    osbclient.Plan
+	cluster   osbclient.Plan
 	director  *directorWatch
 	durations map[string][]time.Duration
 }
@@ -51,6 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	binary := flags.String("holdfast", "bin/holdfast", "the binary to measure")
 	stemcell, release, compiled := flags.String("stemcell", "", "stemcell tarball"), flags.String("release", "", "release tarball"), flags.String("compiled-packages", "", "folder of compiled packages")
 	runs := flags.Int("runs", 5, "instances to make; each is bound and unbound 5 times")
+	clusters := flags.Int("clusters", 3, "clusters to make; each is bound and unbound once")
 	record := flags.String("record", "", "file to write the result to as well")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -60,7 +63,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("make the bench's folder: %w", err)
 	}
 	defer os.RemoveAll(base)
-	b := &bench{binary: *binary, folder: stack.Folder(filepath.Join(base, "stack")), runs: *runs, durations: map[string][]time.Duration{}}
+	b := &bench{binary: *binary, folder: stack.Folder(filepath.Join(base, "stack")), runs: *runs, clusters: *clusters, durations: map[string][]time.Duration{}}
 	defer b.holdfast(context.WithoutCancel(ctx), "down")
 	fmt.Fprintln(os.Stderr, "starting the stack")
 	if err := b.holdfast(ctx, "up", "--detach", "--stemcell", *stemcell, "--release", *release, "--compiled-packages", *compiled); err != nil {
@@ -101,7 +104,15 @@ func (b *bench) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.service, b.plan = services[0], services[0].Plans[0]
+	b.service = services[0]
+	for _, plan := range b.service.Plans {
+		switch plan.Name {
+		case "single-small":
+			b.single = plan
+		case "cluster-small":
+			b.cluster = plan
+		}
+	}
 	if b.director, err = watchDirector(b.folder); err != nil {
 		return err
 	}
@@ -111,16 +122,31 @@ func (b *bench) measure(ctx context.Context) error {
 			return err
 		}
 	}
+	for i := range b.clusters {
+		fmt.Fprintf(os.Stderr, "cluster %d of %d\n", i+1, b.clusters)
+		if err := b.clusterLife(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// clusterLife makes a cluster, binds it and deletes it.
+func (b *bench) clusterLife(ctx context.Context) error {
+	id, binding := osbclient.NewID(), osbclient.NewID()
+	if err := b.provision(ctx, "cluster: ", id, b.cluster); err != nil {
+		return err
+	}
+	if err := b.bind(ctx, "cluster: ", id, binding, b.cluster); err != nil {
+		return err
+	}
+	return b.deprovision(ctx, "cluster: ", id, b.cluster)
 }
 
 // life makes one instance, binds it a few times and deletes it.
 func (b *bench) life(ctx context.Context) error {
 	id := osbclient.NewID()
-	err := b.operation(ctx, "provision", id, func() (osbclient.Started, error) {
-		return b.broker.Provision(ctx, id, osbclient.InstanceRequest{ServiceID: b.service.ID, PlanID: b.plan.ID, OrgGUID: "org", SpaceGUID: "space"})
-	})
-	if err != nil {
+	if err := b.provision(ctx, "", id, b.single); err != nil {
 		return err
 	}
 	baseline, err := openBaseline(ctx, b.folder, id)
@@ -133,14 +159,24 @@ func (b *bench) life(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.operation(ctx, "deprovision", id, func() (osbclient.Started, error) {
-		return b.broker.Deprovision(ctx, id, b.service.ID, b.plan.ID)
+	return b.deprovision(ctx, "", id, b.single)
+}
+
+func (b *bench) provision(ctx context.Context, what, id string, plan osbclient.Plan) error {
+	return b.operation(ctx, what+"provision", id, plan, func() (osbclient.Started, error) {
+		return b.broker.Provision(ctx, id, osbclient.InstanceRequest{ServiceID: b.service.ID, PlanID: plan.ID, OrgGUID: "org", SpaceGUID: "space"})
+	})
+}
+
+func (b *bench) deprovision(ctx context.Context, what, id string, plan osbclient.Plan) error {
+	return b.operation(ctx, what+"deprovision", id, plan, func() (osbclient.Started, error) {
+		return b.broker.Deprovision(ctx, id, b.service.ID, plan.ID)
 	})
 }
 
 // operation measures an asynchronous request, from the request to the first
 // poll that shows its end, and the director's task within it.
-func (b *bench) operation(ctx context.Context, name, id string, start func() (osbclient.Started, error)) error {
+func (b *bench) operation(ctx context.Context, name, id string, plan osbclient.Plan, start func() (osbclient.Started, error)) error {
 	task := b.director.next(ctx)
 	begin := time.Now()
 	started, err := start()
@@ -148,7 +184,7 @@ func (b *bench) operation(ctx context.Context, name, id string, start func() (os
 		return err
 	}
 	for {
-		last, err := b.broker.LastOperation(ctx, id, b.service.ID, b.plan.ID, started.Operation)
+		last, err := b.broker.LastOperation(ctx, id, b.service.ID, plan.ID, started.Operation)
 		if err != nil {
 			return err
 		}
@@ -180,20 +216,24 @@ func (b *bench) binding(ctx context.Context, instance, id string, baseline *base
 		return err
 	}
 	b.add("bind, its SQL alone", raw)
+	return b.bind(ctx, "", instance, id, b.single)
+}
+
+func (b *bench) bind(ctx context.Context, what, instance, id string, plan osbclient.Plan) error {
 	begin := time.Now()
-	credentials, err := b.broker.Bind(ctx, instance, id, osbclient.BindRequest{ServiceID: b.service.ID, PlanID: b.plan.ID})
+	credentials, err := b.broker.Bind(ctx, instance, id, osbclient.BindRequest{ServiceID: b.service.ID, PlanID: plan.ID})
 	if err != nil {
 		return err
 	}
-	b.add("bind", time.Since(begin))
+	b.add(what+"bind", time.Since(begin))
 	if credentials["uri"] == nil {
 		return errors.New("the binding has no uri")
 	}
 	begin = time.Now()
-	if err := b.broker.Unbind(ctx, instance, id, b.service.ID, b.plan.ID); err != nil {
+	if err := b.broker.Unbind(ctx, instance, id, b.service.ID, plan.ID); err != nil {
 		return err
 	}
-	b.add("unbind", time.Since(begin))
+	b.add(what+"unbind", time.Since(begin))
 	return nil
 }
 
@@ -201,12 +241,17 @@ func (b *bench) add(name string, d time.Duration) { b.durations[name] = append(b
 
 func (b *bench) report() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# The life of an instance\n\n`make bench` wrote this: %d instances, plan %s, on %d cores, %s.\n\n| what | n | median | min | max |\n| --- | --- | --- | --- | --- |\n",
-		b.runs, b.plan.Name, runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(&out, "# The life of an instance\n\n`make bench` wrote this: %d instances of plan %s and %d clusters of plan %s, on %d cores, %s.\n\n| what | n | median | min | max |\n| --- | --- | --- | --- | --- |\n",
+		b.runs, b.single.Name, b.clusters, b.cluster.Name, runtime.NumCPU(), runtime.Version())
 	for _, name := range []string{
 		"provision", "provision, the director's task", "provision, our share", "bind", "bind, its SQL alone", "unbind",
 		"deprovision", "deprovision, the director's task", "deprovision, our share",
+		"cluster: provision", "cluster: provision, the director's task", "cluster: provision, our share", "cluster: bind", "cluster: unbind",
+		"cluster: deprovision", "cluster: deprovision, the director's task", "cluster: deprovision, our share",
 	} {
+		if len(b.durations[name]) == 0 {
+			continue
+		}
 		d := slices.Sorted(slices.Values(b.durations[name]))
 		fmt.Fprintf(&out, "| %s | %d | %s | %s | %s |\n", name, len(d), show(median(d)), show(d[0]), show(d[len(d)-1]))
 	}

@@ -26,6 +26,9 @@ type client struct {
 	broker *osbclient.Broker
 	book   osbclient.Book
 	out    *printer
+	// Where DNS answers for the names of a stack on this machine; empty for
+	// another broker.
+	resolver, domain string
 }
 
 // The environment names any OSB broker; without it the stack on this machine
@@ -59,6 +62,9 @@ type access struct {
 	URL      string `json:"url"`
 	Username string `json:"username"`
 	Password string `json:"password"`
+	// Where the local stack answers DNS for its instances' names.
+	Resolver string `json:"resolver"`
+	Domain   string `json:"domain"`
 }
 
 func (c *client) open(cmd *cobra.Command) error {
@@ -88,6 +94,7 @@ func (c *client) open(cmd *cobra.Command) error {
 	}
 	c.broker = &osbclient.Broker{URL: strings.TrimSuffix(a.URL, "/"), Username: a.Username, Password: secret.New(a.Password)}
 	c.book = osbclient.Book{Path: bookPath}
+	c.resolver, c.domain = a.Resolver, a.Domain
 	return nil
 }
 

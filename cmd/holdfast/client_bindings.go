@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
+	"github.com/holdfast-osb/holdfast/internal/resolver"
 )
 
 func newBindCommand(c *client) *cobra.Command {
@@ -47,10 +51,33 @@ func newBindCommand(c *client) *cobra.Command {
 		for _, key := range slices.Sorted(maps.Keys(credentials)) {
 			rows = append(rows, []string{key, oneLine(credentials[key])})
 		}
-		return c.out.table([]string{"CREDENTIAL", "VALUE"}, rows)
+		if err := c.out.table([]string{"CREDENTIAL", "VALUE"}, rows); err != nil {
+			return err
+		}
+		c.tellAddress(cmd.Context(), credentials["host"])
+		return nil
 	}
 	return cmd
 }
+
+// tellAddress says where a name of the local stack leads now: this machine's own
+// resolver does not know it.
+func (c *client) tellAddress(ctx context.Context, host any) {
+	name, ok := host.(string)
+	if !ok || c.resolver == "" || !strings.HasSuffix(name, "."+c.domain) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupLimit)
+	defer cancel()
+	where := "no address just now"
+	if addresses, err := resolver.Lookup(c.resolver, c.domain)(ctx, name); err == nil {
+		where = strings.Join(addresses, ", ")
+	}
+	c.out.line("\nThe host is %s now. This machine's own resolver does not know it: DNS on %s does (with libpq add hostaddr=ADDRESS).", where, c.resolver)
+}
+
+// lookupLimit bounds the question where a name leads.
+const lookupLimit = 3 * time.Second
 
 func newUnbindCommand(c *client) *cobra.Command {
 	return &cobra.Command{

@@ -65,7 +65,7 @@ func newRootCommand() *cobra.Command {
 		&cobra.Group{ID: groupClient, Title: "Service instances, through any OSB broker:"},
 		&cobra.Group{ID: groupPart, Title: "The parts, each a process of its own:"},
 	)
-	root.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand())
+	root.AddCommand(newUpCommand(), newStatusCommand(), newDownCommand(), newDemoCommand(), newClusterCommand())
 	addClientCommands(root)
 	root.AddCommand(newBrokerCommand(), newSPICommand(), newDeployerCommand(), newDirectorCommand(), newResolverCommand())
 	return root

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ broker: {username: holdfast, password: hunter22}
 spis: {postgresql: {url: "http://127.0.0.1:25581", token: t1}}
 deployer: {url: "http://127.0.0.1:25580", token: t2}
 `,
-		"spi postgresql": "token: t1\n",
+		"spi postgresql": "token: t1\npostgresql: {consul: {addresses: [10.0.16.4], ca_cert: CERTIFICATE, token: t3}}\n",
 		"deployer":       "token: t2\ndirector: {url: \"https://bosh.example:25555\", ca_cert: /etc/holdfast/bosh.pem, client: holdfast, client_secret: s}\n",
 		"director":       "dir: /var/lib/holdfast/director\nadmin: {username: admin, password: hunter22}\n",
 	}
@@ -68,7 +69,7 @@ deployer: {url: "http://127.0.0.1:25580", token: t2}
 	}
 	for part, config := range good {
 		t.Run(part, func(t *testing.T) {
-			config := strings.ReplaceAll(config, "/etc/holdfast/bosh.pem", ca)
+			config := strings.NewReplacer("/etc/holdfast/bosh.pem", ca, "CERTIFICATE", strconv.Quote(string(certificate))).Replace(config)
 			if status, out, stderr := checkConfig(t, part, config); status != 0 || !strings.Contains(out, "is right") {
 				t.Errorf("a right configuration: status %d\n%s%s", status, out, stderr)
 			}

@@ -46,6 +46,25 @@ func (s *Service) Deployment(ctx context.Context, name string) (deployer.Deploym
 	return deployer.Deployment{Name: name, Tags: tags, Locked: len(holding) > 0, Instances: instances(rows)}, nil
 }
 
+// Manifest returns the manifest of a deployment as the director has it, secrets
+// included: for operators, who may read it there as well. It is not part of the
+// deployer's contract.
+func (s *Service) Manifest(ctx context.Context, name string) (string, error) {
+	if err := deployer.CheckName(name); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	manifest, exists, err := s.remote.manifest(ctx, name)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	if !exists {
+		return "", fault.New(fault.NotFound, "there is no deployment %s", name)
+	}
+	return manifest, nil
+}
+
 func instances(rows []instanceRow) []deployer.Instance {
 	var list []deployer.Instance
 	for _, r := range rows {

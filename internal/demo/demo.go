@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
@@ -32,10 +34,11 @@ type Timing struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// The service that is shown.
+// What is shown.
 const (
 	serviceName = "postgresql"
-	planName    = "single-small"
+	singlePlan  = "single-small"
+	clusterPlan = "cluster-small"
 )
 
 // demo is one run.
@@ -43,27 +46,31 @@ type demo struct {
 	config  Config
 	begin   time.Time
 	timings []Timing
+	out     sync.Mutex // of config.Out: the cluster comes up in the background
 
 	stack   *stack.Stack
 	network stack.Network
 	broker  *osbclient.Broker
-
-	service     osbclient.Service
-	plan        osbclient.Plan
-	instance    string
-	binding     string
-	credentials map[string]any
-	// lookup finds the addresses of names in the credentials, without a change
-	// to this machine's resolver.
+	// lookup finds the addresses of names in credentials, without a change to
+	// this machine's resolver.
 	lookup func(ctx context.Context, host string) ([]string, error)
-	// address is the first server's: its name goes with the instance.
-	address string
+
+	service  osbclient.Service
+	single   *instance
+	cluster  *instance
+	coming   <-chan error // tells how the creation of the cluster ended
+	writer   *writer
+	killed   node
+	killedAt time.Time
 }
 
 // Run runs the demo and removes all it made, also when a step fails.
 func Run(ctx context.Context, config Config) (timings []Timing, err error) {
-	d := &demo{config: config, begin: time.Now(), instance: osbclient.NewID(), binding: osbclient.NewID()}
+	d := newDemo(config)
+	running, end := context.WithCancel(ctx)
 	defer func() {
+		end()
+		d.settle()
 		if err != nil && ctx.Err() == nil {
 			err = d.keepLogs(err)
 		}
@@ -73,28 +80,58 @@ func Run(ctx context.Context, config Config) (timings []Timing, err error) {
 		}
 		timings = d.timings
 	}()
-	for _, s := range []struct {
-		title string
-		run   func(context.Context) error
-	}{
-		{"start the local stack: director, deployer, SPI, broker", d.startStack},
-		{"ask the broker what it offers", d.readCatalog},
-		{"create a service instance of plan " + planName, d.provision},
-		{"bind it: get credentials", d.bind},
-		{"run SQL through exactly these credentials", d.useSQL},
-		{"unbind: the login is gone", d.unbind},
-		{"delete the instance", d.deprovision},
-		{"look for what is left of it", d.lookAround},
-	} {
-		if err := d.step(ctx, s.title, s.run); err != nil {
+	for _, s := range d.steps() {
+		if err := d.step(running, s.title, s.run); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
 }
 
+// deadTime is how long the killed VM stays dead unless it is said otherwise: what
+// is shown shall be a failover, not a reboot.
+const deadTime = 10 * time.Second
+
+func newDemo(config Config) *demo {
+	config.Stack.ResurrectionDelay = cmp.Or(config.Stack.ResurrectionDelay, deadTime)
+	return &demo{
+		config: config, begin: time.Now(),
+		single: newInstance(singlePlan, nil),
+		// A failover then loses nothing that was acknowledged.
+		cluster: newInstance(clusterPlan, map[string]any{"replication": "quorum"}),
+	}
+}
+
+type step struct {
+	title string
+	run   func(context.Context) error
+}
+
+// steps are the whole demo: the life of a server, then a cluster that loses its
+// primary. The cluster comes up while the first is shown.
+func (d *demo) steps() []step {
+	return []step{
+		{"start the local stack: director, deployer, Consul, SPI, broker", d.startStack},
+		{"ask the broker what it offers", d.readCatalog},
+		{"order a cluster of three, plan " + clusterPlan + ", which comes up meanwhile", d.orderCluster},
+		{"create a service instance of plan " + singlePlan, d.provision},
+		{"bind it: get credentials", func(ctx context.Context) error { return d.bind(ctx, d.single) }},
+		{"run SQL through exactly these credentials", d.useSQL},
+		{"unbind: the login is gone", func(ctx context.Context) error { return d.unbind(ctx, d.single) }},
+		{"delete the instance", func(ctx context.Context) error { return d.deprovision(ctx, d.single) }},
+		{"wait for the cluster", d.awaitCluster},
+		{"bind the cluster: names of three nodes", func(ctx context.Context) error { return d.bind(ctx, d.cluster) }},
+		{"write a row every 50 ms through the cluster's name", d.startWriter},
+		{"kill the VM of the primary", d.killPrimary},
+		{"count the acknowledged rows", d.countRows},
+		{"wait until the killed node is back", d.awaitThirdNode},
+		{"unbind and delete the cluster", d.removeCluster},
+		{"look for what is left", d.lookAround},
+	}
+}
+
 func (d *demo) step(ctx context.Context, title string, run func(context.Context) error) error {
-	fmt.Fprintf(d.config.Out, "\n%6.1f s  %s\n", time.Since(d.begin).Seconds(), title)
+	d.print("\n%6.1f s  %s\n", time.Since(d.begin).Seconds(), title)
 	begin := time.Now()
 	if err := run(ctx); err != nil {
 		return fmt.Errorf("%s: %w", title, err)
@@ -104,7 +141,13 @@ func (d *demo) step(ctx context.Context, title string, run func(context.Context)
 }
 
 func (d *demo) say(format string, args ...any) {
-	fmt.Fprintf(d.config.Out, "            "+format+"\n", args...)
+	d.print("            "+format+"\n", args...)
+}
+
+func (d *demo) print(format string, args ...any) {
+	d.out.Lock()
+	defer d.out.Unlock()
+	fmt.Fprintf(d.config.Out, format, args...)
 }
 
 func (d *demo) startStack(ctx context.Context) (err error) {
@@ -131,86 +174,19 @@ func (d *demo) readCatalog(ctx context.Context) error {
 	for _, service := range services {
 		for _, plan := range service.Plans {
 			d.say("%-12s %-14s %s", service.Name, plan.Name, plan.Description)
-			if service.Name == serviceName && plan.Name == planName {
-				d.service, d.plan = service, plan
+			for _, in := range []*instance{d.single, d.cluster} {
+				if service.Name == serviceName && plan.Name == in.planName {
+					d.service, in.plan = service, plan
+				}
 			}
 		}
 	}
-	if d.plan.ID == "" {
-		return fmt.Errorf("the catalog has no %s %s", serviceName, planName)
-	}
-	return nil
-}
-
-// provisionLimit bounds a create and a delete.
-const provisionLimit = 5 * time.Minute
-
-func (d *demo) provision(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionLimit)
-	defer cancel()
-	const org, space = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
-	started, err := d.broker.Provision(ctx, d.instance, osbclient.InstanceRequest{
-		ServiceID: d.service.ID, PlanID: d.plan.ID, OrgGUID: org, SpaceGUID: space,
-		Context: map[string]any{"platform": "holdfast", "organization_guid": org, "space_guid": space, "instance_name": "demo"},
-	})
-	if err != nil {
-		return err
-	}
-	return d.follow(ctx, started)
-}
-
-func (d *demo) deprovision(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionLimit)
-	defer cancel()
-	started, err := d.broker.Deprovision(ctx, d.instance, d.service.ID, d.plan.ID)
-	if err != nil {
-		return err
-	}
-	return d.follow(ctx, started)
-}
-
-// longestSilence is how long the same word of progress is not repeated.
-const longestSilence = 2 * time.Second
-
-// follow prints an operation's progress until it ends.
-func (d *demo) follow(ctx context.Context, started osbclient.Started) error {
-	if !started.Async {
-		return nil
-	}
-	begin, said, saidAt := time.Now(), "", time.Time{}
-	last, err := d.broker.Wait(ctx, d.instance, d.service.ID, d.plan.ID, started.Operation, func(last osbclient.LastOperation) {
-		if last.Description != said || time.Since(saidAt) > longestSilence {
-			said, saidAt = last.Description, time.Now()
-			d.say("%5.1f s  %s", time.Since(begin).Seconds(), said)
+	for _, in := range []*instance{d.single, d.cluster} {
+		if in.plan.ID == "" {
+			return fmt.Errorf("the catalog has no %s %s", serviceName, in.planName)
 		}
-	})
-	if err != nil {
-		return err
-	}
-	if last.State != "succeeded" {
-		return fmt.Errorf("the operation %s: %s", last.State, last.Description)
 	}
 	return nil
-}
-
-func (d *demo) bind(ctx context.Context) error {
-	credentials, err := d.broker.Bind(ctx, d.instance, d.binding, osbclient.BindRequest{ServiceID: d.service.ID, PlanID: d.plan.ID})
-	if err != nil {
-		return err
-	}
-	d.credentials = credentials
-	for _, key := range []string{"host", "port", "database", "username"} {
-		d.say("%-9s %v", key, credentials[key])
-	}
-	d.say("%-9s %d characters, shown to the app only", "password", len(fmt.Sprint(credentials["password"])))
-	return d.lookUp(ctx)
-}
-
-func (d *demo) unbind(ctx context.Context) error {
-	if err := d.broker.Unbind(ctx, d.instance, d.binding, d.service.ID, d.plan.ID); err != nil {
-		return err
-	}
-	return d.refusedLogin(ctx)
 }
 
 // lookAround checks that the director has nothing of the instance, then
@@ -223,9 +199,11 @@ func (d *demo) lookAround(ctx context.Context) error {
 	if len(names) > 0 {
 		return fmt.Errorf("the director still has deployments: %v", names)
 	}
-	d.say("the director has no deployment")
-	if err := d.refusedConnection(ctx); err != nil {
-		return err
+	d.say("the director has no deployment but Consul's, which is a part of the stack")
+	for _, in := range []*instance{d.single, d.cluster} {
+		if err := d.gone(ctx, in); err != nil {
+			return err
+		}
 	}
 	if err := d.cleanUp(ctx); err != nil {
 		return err

@@ -25,20 +25,26 @@ func against(t *testing.T, out *bytes.Buffer, broker http.HandlerFunc) *demo {
 	t.Helper()
 	server := httptest.NewServer(broker)
 	t.Cleanup(server.Close)
-	return &demo{
-		config: Config{Stack: stack.Config{Folder: stack.Folder(filepath.Join(t.TempDir(), "stack"))}, KeptLogs: filepath.Join(t.TempDir(), "log"), Out: out},
-		begin:  time.Now(), instance: "i", binding: "b", broker: &osbclient.Broker{URL: server.URL, Username: "u", Password: secret.New("p")},
+	d := newDemo(Config{Stack: stack.Config{Folder: stack.Folder(filepath.Join(t.TempDir(), "stack"))}, KeptLogs: filepath.Join(t.TempDir(), "log"), Out: out})
+	d.broker = &osbclient.Broker{URL: server.URL, Username: "u", Password: secret.New("p")}
+	d.lookup = func(_ context.Context, host string) ([]string, error) {
+		if host == "gone" {
+			return nil, &net.DNSError{Name: host, IsNotFound: true}
+		}
+		return []string{"127.0.0.1"}, nil
 	}
+	return d
 }
 
 func answer(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
-func TestCatalogMustHaveThePlan(t *testing.T) {
+func TestCatalogMustHaveThePlans(t *testing.T) {
 	for catalog, found := range map[string]bool{
-		`{"services": [{"name": "postgresql", "plans": [{"id": "p1", "name": "single-small"}]}]}`: true,
-		`{"services": [{"name": "postgresql", "plans": [{"id": "p1", "name": "huge"}]}]}`:         false,
+		`{"services": [{"name": "postgresql", "plans": [{"id": "p1", "name": "single-small"}, {"id": "p2", "name": "cluster-small"}]}]}`: true,
+		`{"services": [{"name": "postgresql", "plans": [{"id": "p1", "name": "single-small"}]}]}`:                                        false,
+		`{"services": [{"name": "postgresql", "plans": [{"id": "p1", "name": "huge"}]}]}`:                                                false,
 		`{"services": []}`: false,
 	} {
 		d := against(t, new(bytes.Buffer), answer(catalog))
@@ -51,7 +57,7 @@ func TestCatalogMustHaveThePlan(t *testing.T) {
 func TestFailedOperationEndsTheDemo(t *testing.T) {
 	var out bytes.Buffer
 	d := against(t, &out, answer(`{"state": "failed", "description": "no room"}`))
-	err := d.step(t.Context(), "create it", func(ctx context.Context) error { return d.follow(ctx, osbclient.Started{Async: true}) })
+	err := d.step(t.Context(), "create it", func(ctx context.Context) error { return d.follow(ctx, d.single, osbclient.Started{Async: true}, "") })
 	if err == nil || err.Error() != "create it: the operation failed: no room" {
 		t.Errorf("got %v", err)
 	}
@@ -62,8 +68,8 @@ func TestFailedOperationEndsTheDemo(t *testing.T) {
 
 func TestPasswordIsNotShown(t *testing.T) {
 	var out bytes.Buffer
-	d := against(t, &out, answer(`{"credentials": {"host": "h", "port": 5432, "database": "app", "username": "u", "password": "hunter22", "uri": "postgresql://u:hunter22@h/app"}}`))
-	if err := d.bind(t.Context()); err != nil {
+	d := against(t, &out, answer(`{"credentials": {"host": "h", "hosts": ["h"], "port": 5432, "database": "app", "username": "u", "password": "hunter22", "uri": "postgresql://u:hunter22@h/app"}}`))
+	if err := d.bind(t.Context(), d.single); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(out.String(), "hunter22") || !strings.Contains(out.String(), "8 characters") {
@@ -75,11 +81,11 @@ func TestPasswordIsNotShown(t *testing.T) {
 // proof that the binding is gone.
 func TestRefusalMustBeTheServers(t *testing.T) {
 	d := against(t, new(bytes.Buffer), answer("{}"))
-	if err := d.refusedLogin(t.Context()); err == nil {
+	if err := d.refusedLogin(t.Context(), d.single); err == nil {
 		t.Error("no credentials pass for refused ones")
 	}
-	d.credentials = map[string]any{"uri": "postgresql://u:p@127.0.0.1:1/app"}
-	if err := d.refusedLogin(t.Context()); err == nil {
+	d.single.credentials = map[string]any{"uri": "postgresql://u:p@127.0.0.1:1/app"}
+	if err := d.refusedLogin(t.Context(), d.single); err == nil {
 		t.Error("a server that is away passes for one that refuses")
 	}
 }
@@ -96,16 +102,67 @@ func TestServerMustBeGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := against(t, new(bytes.Buffer), answer("{}"))
-	if err := d.refusedConnection(t.Context()); err == nil {
-		t.Error("credentials without hosts pass")
+	if err := d.gone(t.Context(), d.single); err == nil {
+		t.Error("an instance whose nodes are not known passes")
 	}
-	d.credentials = map[string]any{"hosts": []any{"127.0.0.1"}, "port": port}
-	if err := d.refusedConnection(t.Context()); err == nil {
+	d.single.nodes = []node{{"node-0", "127.0.0.1"}}
+	d.single.credentials = map[string]any{"host": "gone", "port": port}
+	if err := d.gone(t.Context(), d.single); err == nil {
 		t.Error("a server that answers passes for one that is gone")
 	}
 	listener.Close()
-	if err := d.refusedConnection(t.Context()); err != nil {
+	if err := d.gone(t.Context(), d.single); err != nil {
 		t.Errorf("nothing answers, but: %v", err)
+	}
+	d.single.credentials["host"] = "there"
+	if err := d.gone(t.Context(), d.single); err == nil {
+		t.Error("a name that is known passes for one that is gone")
+	}
+}
+
+// A cluster that fails to come up ends the demo with its reason, and the
+// background with the demo.
+func TestClusterThatDoesNotComeUp(t *testing.T) {
+	var out bytes.Buffer
+	d := against(t, &out, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			w.WriteHeader(http.StatusAccepted)
+		}
+		fmt.Fprint(w, `{"state": "failed", "description": "no room"}`)
+	})
+	if err := d.orderCluster(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.awaitCluster(t.Context()); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("got %v", err)
+	}
+	d.settle()
+	running, end := context.WithCancel(t.Context())
+	d = against(t, &out, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			w.WriteHeader(http.StatusAccepted)
+		}
+		fmt.Fprint(w, `{"state": "in progress"}`)
+	})
+	if err := d.orderCluster(running); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	d.settle()
+}
+
+func TestOutage(t *testing.T) {
+	moment := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
+	acks := []ack{
+		{id: 1, sent: moment(0), at: moment(10)},
+		{id: 2, sent: moment(90), at: moment(120)}, // under way when it happened
+		{id: 9, sent: moment(700), at: moment(720)},
+	}
+	if got := outage(acks, moment(100)); got != 600*time.Millisecond {
+		t.Errorf("got %s, want 600ms", got)
+	}
+	if got := missing(acks, map[int64]bool{1: true, 9: true, 10: true}); got != 1 {
+		t.Errorf("got %d missing rows, want 1", got)
 	}
 }
 

@@ -14,9 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// connect opens a session with the uri of the credentials and nothing else.
-func (d *demo) connect(ctx context.Context) (*pgx.Conn, error) {
-	uri, ok := d.credentials["uri"].(string)
+// connect opens a session with the uri of the credentials and nothing else; at
+// one host instead of the uri's own where one is named.
+func (d *demo) connect(ctx context.Context, in *instance, host string) (*pgx.Conn, error) {
+	uri, ok := in.credentials["uri"].(string)
 	if !ok {
 		return nil, errors.New("the credentials hold no uri")
 	}
@@ -26,31 +27,12 @@ func (d *demo) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("understand the uri: %w", err)
 	}
-	if d.lookup != nil {
-		config.LookupFunc = d.lookup
-	}
+	config.LookupFunc, config.Host = d.lookup, cmp.Or(host, config.Host)
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// lookUp notes where the first server is, while its name is known.
-func (d *demo) lookUp(ctx context.Context) error {
-	hosts, _ := d.credentials["hosts"].([]any)
-	if len(hosts) == 0 || d.lookup == nil {
-		return nil
-	}
-	host := fmt.Sprint(hosts[0])
-	addresses, err := d.lookup(ctx, host)
-	if err != nil {
-		return fmt.Errorf("look up %s: %w", host, err)
-	}
-	if d.address = addresses[0]; d.address != host {
-		d.say("%-9s %s by DNS, without a change to this machine's own", "address", d.address)
-	}
-	return nil
-}
-
 func (d *demo) useSQL(ctx context.Context) error {
-	conn, err := d.connect(ctx)
+	conn, err := d.connect(ctx, d.single, "")
 	if err != nil {
 		return fmt.Errorf("log in: %w", err)
 	}
@@ -84,8 +66,8 @@ func (d *demo) useSQL(ctx context.Context) error {
 
 // refusedLogin checks that the credentials open nothing now, because the
 // server says so.
-func (d *demo) refusedLogin(ctx context.Context) error {
-	conn, err := d.connect(ctx)
+func (d *demo) refusedLogin(ctx context.Context, in *instance) error {
+	conn, err := d.connect(ctx, in, "")
 	if err == nil {
 		conn.Close(context.WithoutCancel(ctx))
 		return errors.New("the removed credentials still log in")
@@ -98,18 +80,28 @@ func (d *demo) refusedLogin(ctx context.Context) error {
 	return nil
 }
 
-// refusedConnection checks that nothing answers where the server was.
-func (d *demo) refusedConnection(ctx context.Context) error {
-	hosts, _ := d.credentials["hosts"].([]any)
-	if len(hosts) == 0 {
-		return errors.New("the credentials hold no hosts")
+// gone checks that an instance's names are not known any more and that nothing
+// answers where its servers were.
+func (d *demo) gone(ctx context.Context, in *instance) error {
+	if len(in.nodes) == 0 {
+		return fmt.Errorf("the nodes of the instance of plan %s are not known", in.planName)
 	}
-	address := net.JoinHostPort(cmp.Or(d.address, fmt.Sprint(hosts[0])), fmt.Sprint(d.credentials["port"]))
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
-	if err == nil {
-		conn.Close()
-		return fmt.Errorf("something still answers on %s", address)
+	host := fmt.Sprint(in.credentials["host"])
+	_, err := d.lookup(ctx, host)
+	var fault *net.DNSError
+	if !errors.As(err, &fault) || !fault.IsNotFound {
+		return fmt.Errorf("the name %s should be unknown, but the answer is: %v", host, err)
 	}
-	d.say("nothing answers on %s", address)
+	var addresses []string
+	for _, n := range in.nodes {
+		address := net.JoinHostPort(n.address, fmt.Sprint(in.credentials["port"]))
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+		if err == nil {
+			conn.Close()
+			return fmt.Errorf("something still answers on %s", address)
+		}
+		addresses = append(addresses, address)
+	}
+	d.say("%s: its name is unknown, and nothing answers on %s", in.planName, strings.Join(addresses, ", "))
 	return nil
 }

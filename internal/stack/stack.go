@@ -148,15 +148,18 @@ func (s *Stack) start(ctx context.Context) error {
 	return writeJSON(s.folder.AccessFile(), s.access())
 }
 
-// Access is how a client reaches the broker.
+// Access is how a client reaches the broker, and where DNS for the instances'
+// names is answered.
 type Access struct {
 	URL      string `json:"url"`
 	Username string `json:"username"`
 	Password string `json:"password"`
+	Resolver string `json:"resolver"`
+	Domain   string `json:"domain"`
 }
 
 func (s *Stack) access() Access {
-	return Access{URL: "http://" + s.settings.BrokerAddress, Username: s.settings.BrokerUsername, Password: s.settings.BrokerPassword}
+	return Access{URL: "http://" + s.settings.BrokerAddress, Username: s.settings.BrokerUsername, Password: s.settings.BrokerPassword, Resolver: s.settings.ResolverAddress, Domain: domain}
 }
 
 // Access tells how to reach the broker.

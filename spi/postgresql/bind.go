@@ -55,7 +55,7 @@ func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 	var primary string
 	err = s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
 		primary = conn.Config().Host
-		err := execAll(ctx, conn, statements)
+		err := s.execAll(ctx, conn, statements)
 		if hasCode(err, codeDuplicateObject, codeUniqueViolation) {
 			return b.check(ctx, conn)
 		}
@@ -144,57 +144,35 @@ func (s *Service) Credentials(ctx context.Context, in spi.BindRequest) (spi.Cred
 	return s.credentials(in.Instance, b), nil
 }
 
-// credentials are what the app sees. TLS is always on; an app that also wants
-// to know whom it talks to trusts cacrt and asks for verify-full, or for
-// verify-ca where it connects to an address.
+// credentials are what the app sees: names that stay when primaries and VMs
+// change. TLS is always on; an app that also wants to know whom it talks to
+// trusts cacrt and asks for verify-full.
 func (s *Service) credentials(in spi.Instance, b binding) spi.Credentials {
 	password := b.key.password(b.id)
-	host, hosts := s.hostsOf(in, b.parameters.ReadOnly)
 	port := strconv.Itoa(s.config.Port)
+	// On the nodes' names drivers find the right one by themselves, faster than DNS.
+	host, session := s.primaryName(in.Deployment), "read-write"
+	if b.parameters.ReadOnly && len(in.Nodes) > 1 {
+		host, session = s.replicaName(in.Deployment), "prefer-standby"
+	} else if b.parameters.ReadOnly {
+		session = "any" // these sessions are read-only by default, which read-write refuses
+	}
+	hosts, all := make([]any, len(in.Nodes)), make([]string, len(in.Nodes))
+	for i, node := range in.Nodes {
+		name := s.nodeName(in.Deployment, node.Index)
+		hosts[i], all[i] = name, net.JoinHostPort(name, port)
+	}
 	address := net.JoinHostPort(host, port)
 	uri := url.URL{Scheme: "postgresql", User: url.UserPassword(b.role, password), Host: address, Path: "/" + database, RawQuery: "sslmode=require"}
+	multi := uri
+	multi.Host, multi.RawQuery = strings.Join(all, ","), uri.RawQuery+"&target_session_attrs="+session
 	jdbc := url.Values{"user": {b.role}, "password": {password}, "sslmode": {"require"}}
-	credentials := spi.Credentials{
+	return spi.Credentials{
 		"host": host, "hosts": hosts, "port": s.config.Port,
 		"name": database, "database": database,
 		"username": b.role, "password": password,
-		"uri":     uri.String(),
+		"uri": uri.String(), "multi_host_uri": multi.String(),
 		"jdbcUrl": "jdbc:postgresql://" + address + "/" + database + "?" + jdbc.Encode(),
 		"cacrt":   in.Secrets[secretCA].Reveal(),
 	}
-	if underKeeper(in) {
-		// For drivers that find the right node by themselves, faster than DNS.
-		all := make([]string, len(hosts))
-		for i, host := range hosts {
-			all[i] = net.JoinHostPort(fmt.Sprint(host), port)
-		}
-		session := "read-write"
-		if b.parameters.ReadOnly {
-			session = "prefer-standby"
-		}
-		uri.Host = strings.Join(all, ",")
-		uri.RawQuery = "sslmode=require&target_session_attrs=" + session
-		credentials["multi_host_uri"] = uri.String()
-	}
-	return credentials
-}
-
-// hostsOf is where an app finds its server: the alias and the nodes' names of
-// an instance under the keeper, which stay when primaries and VMs change; else
-// the addresses.
-func (s *Service) hostsOf(in spi.Instance, readOnly bool) (host string, hosts []any) {
-	hosts = make([]any, len(in.Nodes))
-	if !underKeeper(in) {
-		for i, node := range in.Nodes {
-			hosts[i] = node.Address
-		}
-		return in.Nodes[0].Address, hosts
-	}
-	for i, node := range in.Nodes {
-		hosts[i] = s.nodeName(in.Deployment, node.Index)
-	}
-	if readOnly && len(in.Nodes) > 1 {
-		return s.replicaName(in.Deployment), hosts
-	}
-	return s.primaryName(in.Deployment), hosts
 }

@@ -3,6 +3,7 @@ package postgresql
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/internal/fault"
@@ -15,32 +16,14 @@ const maintenanceVersion = "15.20.0"
 
 // The parameters, as JSON schemas. parameters.go reads them into Go.
 const (
-	instanceSchema = `{
-  "$schema": "http://json-schema.org/draft-07/schema#",
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "idle_in_transaction_timeout_seconds": {
+	idleSchema = `"idle_in_transaction_timeout_seconds": {
       "description": "Sessions that leave a transaction open and idle for longer are ended; 0 for never.",
       "type": "integer", "minimum": 0, "maximum": 86400, "default": 3600
-    }
-  }
-}`
-	clusterSchema = `{
-  "$schema": "http://json-schema.org/draft-07/schema#",
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "replication": {
+    }`
+	replicationSchema = `"replication": {
       "description": "async: commits do not wait for the standbys, a failover may lose the last moments. quorum: a commit waits until one standby has it on disk, and what was acknowledged is never lost.",
-      "type": "string", "enum": ["async", "quorum"], "default": "async"
-    },
-    "idle_in_transaction_timeout_seconds": {
-      "description": "Sessions that leave a transaction open and idle for longer are ended; 0 for never.",
-      "type": "integer", "minimum": 0, "maximum": 86400, "default": 3600
-    }
-  }
-}`
+      "type": "string", "enum": ["async", "quorum"], "default": %q
+    }`
 	bindingSchema = `{
   "$schema": "http://json-schema.org/draft-07/schema#",
   "type": "object",
@@ -62,11 +45,11 @@ const (
 func (s *Service) Catalog(context.Context) (spi.Catalog, error) {
 	offering := spi.Offering{
 		ID: s.config.ServiceID, Name: s.config.ServiceName, Bindable: true,
-		Description: "Dedicated PostgreSQL: every instance is a server of its own",
+		Description: "Dedicated PostgreSQL: every instance is a server or a cluster of its own",
 		Tags:        []string{"postgresql", "postgres", "relational", "database", "sql"},
 		Metadata: map[string]any{
 			"displayName":      "PostgreSQL",
-			"longDescription":  "A dedicated PostgreSQL server on its own VM and disk, with TLS and data checksums. Nothing is shared with other tenants.",
+			"longDescription":  "A dedicated PostgreSQL server, or a cluster of three with failover, on VMs and disks of its own, with TLS and data checksums. Nothing is shared with other tenants.",
 			"documentationUrl": "https://github.com/holdfast-osb/holdfast/blob/main/docs/app-developers.md",
 		},
 	}
@@ -76,11 +59,23 @@ func (s *Service) Catalog(context.Context) (spi.Catalog, error) {
 	return spi.Catalog{Services: []spi.Offering{offering}}, nil
 }
 
-func (s *Service) catalogPlan(p PlanConfig) spi.Plan {
-	schema := json.RawMessage(instanceSchema)
+func instanceSchema(p PlanConfig) json.RawMessage {
+	properties := idleSchema
 	if p.Nodes > 1 {
-		schema = json.RawMessage(clusterSchema)
+		properties += ",\n    " + fmt.Sprintf(replicationSchema, p.Replication)
 	}
+	return json.RawMessage(`{
+  "$schema": "http://json-schema.org/draft-07/schema#",
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    ` + properties + `
+  }
+}`)
+}
+
+func (s *Service) catalogPlan(p PlanConfig) spi.Plan {
+	schema := instanceSchema(p)
 	plan := spi.Plan{
 		ID: p.ID, Name: p.Name, Description: p.Description, Free: p.Free, Poolable: p.Poolable,
 		Metadata: map[string]any{"bullets": p.Bullets, "displayName": p.Name},

@@ -23,22 +23,20 @@ const (
 
 // The names of what Prepare keeps.
 const (
-	secretKey       = "instance_key"
-	secretCA        = "ca_certificate"
-	secretCAKey     = "ca_private_key"
-	secretServer    = "server_certificate"
-	secretServerKey = "server_private_key"
-	secretAdmin     = "admin_certificate"
-	secretAdminKey  = "admin_private_key"
-	// Of instances under the keeper.
+	secretKey            = "instance_key"
+	secretCA             = "ca_certificate"
+	secretCAKey          = "ca_private_key"
+	secretServer         = "server_certificate"
+	secretServerKey      = "server_private_key"
+	secretAdmin          = "admin_certificate"
+	secretAdminKey       = "admin_private_key"
 	secretReplication    = "replication_certificate"
 	secretReplicationKey = "replication_private_key"
 )
 
 // ensureSecrets completes an instance's secrets: what is there is kept, the
-// rest is made. names are those the server's certificate covers; kept is
-// whether the instance is under the keeper.
-func ensureSecrets(have secret.Values, commonName string, names []string, keeper bool) (secret.Values, error) {
+// rest is made. names are those the server's certificate covers.
+func ensureSecrets(have secret.Values, commonName string, names []string) (secret.Values, error) {
 	kept := secret.Values{}
 	for name, value := range have {
 		kept[name] = value
@@ -51,18 +49,17 @@ func ensureSecrets(have secret.Values, commonName string, names []string, keeper
 		return nil, err
 	}
 	for _, c := range []struct {
-		wanted           bool
 		certificate, key string
 		commonName       string
 		names            []string
 		usage            x509.ExtKeyUsage
 	}{
-		{true, secretServer, secretServerKey, commonName, names, x509.ExtKeyUsageServerAuth},
-		{true, secretAdmin, secretAdminKey, adminRole, nil, x509.ExtKeyUsageClientAuth},
-		{keeper, secretReplication, secretReplicationKey, replicationName, nil, x509.ExtKeyUsageClientAuth},
+		{secretServer, secretServerKey, commonName, names, x509.ExtKeyUsageServerAuth},
+		{secretAdmin, secretAdminKey, adminRole, nil, x509.ExtKeyUsageClientAuth},
+		{secretReplication, secretReplicationKey, replicationName, nil, x509.ExtKeyUsageClientAuth},
 	} {
 		switch has, hasKey := !kept[c.certificate].Empty(), !kept[c.key].Empty(); {
-		case !c.wanted || has && hasKey:
+		case has && hasKey:
 			continue
 		case has != hasKey:
 			return nil, fmt.Errorf("the instance's secrets are incomplete: of %s and %s there is one", c.certificate, c.key)

@@ -2,6 +2,10 @@ package postgresql
 
 import (
 	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,13 +27,12 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	service, port := newService(t)
 	service.config.PrimaryTimeout = 10 * time.Second
-	in := spi.Instance{ID: "c1", Deployment: "postgresql-c1", ServiceID: service.config.ServiceID, PlanID: service.config.Plans[0].ID}
+	in := spi.Instance{ID: "c1", Deployment: "postgresql-c1", ServiceID: service.config.ServiceID, PlanID: service.planNamed(t, "cluster-small").ID}
 	p, err := service.Prepare(t.Context(), spi.PrepareRequest{Instance: in})
 	if err != nil {
 		t.Fatal(err)
 	}
 	in.Attributes, in.Secrets = p.Attributes, p.Secrets
-	in.Attributes[attributeConsul] = []any{"127.0.0.1"} // as of a plan under the keeper
 	in.Nodes = []spi.Node{{Name: "postgresql/0", Index: 0, Address: "127.0.0.2"}, {Name: "postgresql/1", Index: 1, Address: "127.0.0.1"}}
 	primary := startServer(t, port, p)
 	standby := primary.startStandby("127.0.0.2", p)
@@ -39,22 +42,16 @@ func newCluster(t *testing.T) *cluster {
 	return &cluster{&instance{T: t, service: service, server: primary, spi: in}, primary, standby}
 }
 
-// loginAt logs in with a binding's name and password at an address: the names
-// in the credentials are answered by nobody here.
 func (c *cluster) loginAt(address string, credentials spi.Credentials) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(credentials["uri"].(string))
-	if err != nil {
-		c.Fatal(err)
-	}
-	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{address}, nil }
-	conn, err := pgx.ConnectConfig(c.Context(), config)
+	c.Helper()
+	conn, err := connect(c.Context(), address, credentials["uri"].(string))
 	if err == nil {
 		c.Cleanup(func() { conn.Close(context.Background()) })
 	}
 	return conn, err
 }
 
-func TestCredentialsUnderTheKeeperAreNames(t *testing.T) {
+func TestCredentialsAreNames(t *testing.T) {
 	c := newCluster(t)
 	const names = "postgresql-c1.service.holdfast.internal"
 	for parameters, want := range map[string]struct{ host, session string }{
@@ -87,6 +84,57 @@ func TestCredentialsUnderTheKeeperAreNames(t *testing.T) {
 			t.Errorf("%s: led to a standby: %t (%v)", want.session, standby, err)
 		}
 	}
+}
+
+// An app that wants to know whom it talks to can, by every name that it is given.
+func TestCertificateCoversEveryName(t *testing.T) {
+	c := newCluster(t)
+	credentials := c.bind("b", "")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, []byte(credentials["cacrt"].(string)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	replica := c.bind("r", `{"read_only": true}`)["host"]
+	for _, host := range append([]any{credentials["host"], replica}, credentials["hosts"].([]any)...) {
+		uri := strings.Replace(credentials["uri"].(string), credentials["host"].(string), host.(string), 1)
+		uri = strings.Replace(uri, "sslmode=require", "sslmode=verify-full&sslrootcert="+ca, 1)
+		conn, err := connect(t.Context(), "127.0.0.1", uri)
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		conn.Close(t.Context())
+	}
+	other := strings.Replace(credentials["uri"].(string), c.spi.Deployment, "postgresql-c2", 1)
+	other = strings.Replace(other, "sslmode=require", "sslmode=verify-full&sslrootcert="+ca, 1)
+	if conn, err := connect(t.Context(), "127.0.0.1", other); err == nil {
+		conn.Close(t.Context())
+		t.Error("the server passes for another instance's")
+	}
+}
+
+// With quorum commit and no standby a commit waits without end: the caller gets a
+// clear fault in time, and repeats.
+func TestBindWithoutAQuorum(t *testing.T) {
+	c := newCluster(t)
+	c.primary.psql("postgres", "--command", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'", "--command", "SELECT pg_reload_conf()")
+	c.service.config.StatementTimeout, c.service.config.PrimaryTimeout = time.Second, time.Second
+	for range 2 {
+		began := time.Now()
+		_, err := c.service.Bind(t.Context(), c.request("b", ""))
+		if !fault.Is(err, fault.Unavailable) || time.Since(began) > 10*time.Second {
+			t.Fatalf("got %v after %s, want Unavailable within the bound", err, time.Since(began))
+		}
+	}
+	c.primary.psql("postgres", "--command", "ALTER SYSTEM RESET synchronous_standby_names", "--command", "SELECT pg_reload_conf()")
+	eventually(t, "the binding can be made", func() error {
+		credentials, err := c.service.Bind(t.Context(), c.request("b", ""))
+		if err != nil {
+			return err
+		}
+		_, err = c.loginAt("127.0.0.1", credentials)
+		return err
+	})
 }
 
 func TestUnbindEndsSessionsOnEveryNode(t *testing.T) {
@@ -168,13 +216,16 @@ func TestStatusOfACluster(t *testing.T) {
 	}
 }
 
-// Instances from before the keeper get what it needs, and keep what they have.
+// What an instance lacks is made, what it has is kept.
 func TestSecretsGrow(t *testing.T) {
-	before, err := ensureSecrets(nil, "postgresql-1", []string{"a"}, false)
+	whole, err := ensureSecrets(nil, "postgresql-1", []string{"a"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := ensureSecrets(before, "postgresql-1", []string{"a"}, true)
+	before := maps.Clone(whole)
+	delete(before, secretReplication)
+	delete(before, secretReplicationKey)
+	after, err := ensureSecrets(before, "postgresql-1", []string{"a"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +234,11 @@ func TestSecretsGrow(t *testing.T) {
 			t.Errorf("%s changed", name)
 		}
 	}
-	if after[secretReplication].Empty() || after[secretReplicationKey].Empty() || !before[secretReplication].Empty() {
-		t.Error("the certificate for replication is not there, or was before")
+	if after[secretReplication].Empty() || after[secretReplicationKey].Empty() {
+		t.Error("the certificate for replication is not made")
 	}
 	broken := secret.Values{secretKey: before[secretKey], secretCA: before[secretCA]}
-	if _, err := ensureSecrets(broken, "postgresql-1", nil, true); err == nil {
+	if _, err := ensureSecrets(broken, "postgresql-1", nil); err == nil {
 		t.Error("a CA without its key is replaced")
 	}
 }

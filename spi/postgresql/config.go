@@ -1,6 +1,7 @@
 package postgresql
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -30,13 +31,8 @@ type Config struct {
 	// PrimaryTimeout bounds the search for an instance's primary: a failover
 	// takes seconds.
 	PrimaryTimeout time.Duration `yaml:"primary_timeout"`
-	// Consul, without which there are neither clusters nor names.
+	// Consul holds the instances' names and leases.
 	Consul ConsulConfig `yaml:"consul"`
-	// Keeper puts single servers under the keeper as well, and gives them the
-	// names that clusters have. It needs Consul.
-	Keeper bool `yaml:"keeper"`
-	// Clusters adds the plans cluster-small and cluster-large. It needs Keeper.
-	Clusters bool `yaml:"clusters"`
 }
 
 // ConsulConfig is how the provider, and the nodes it prepares, reach Consul.
@@ -50,13 +46,11 @@ type ConsulConfig struct {
 	Token secret.Secret `yaml:"token"`
 }
 
-func (c ConsulConfig) enabled() bool { return len(c.Addresses) > 0 }
-
 func (c ConsulConfig) faults() []error {
-	if !c.enabled() {
-		return nil
-	}
 	var faults []error
+	if len(c.Addresses) == 0 {
+		faults = append(faults, errors.New("consul.addresses: at least one is needed"))
+	}
 	for i, address := range c.Addresses {
 		if _, err := netip.ParseAddr(address); err == nil {
 			continue
@@ -90,51 +84,28 @@ type PlanConfig struct {
 	MemoryMB    int      `yaml:"memory_mb"` // of that VM type: PostgreSQL's settings follow it
 	DiskMB      int      `yaml:"disk_mb"`   // of that disk type: a plan never migrates to a smaller disk
 	Poolable    bool     `yaml:"poolable"`
-	Nodes       int      `yaml:"nodes"`  // 1 or 3
-	Keeper      bool     `yaml:"keeper"` // the template's nodes are under the keeper; needs consul
+	Nodes       int      `yaml:"nodes"` // 1, which is the default, or 3
+	// Replication is async, the default, or quorum, for instances of several
+	// nodes whose parameters do not say it.
+	Replication string `yaml:"replication"`
 }
 
-// The shipped templates.
+// Ways to replicate: what a commit waits for.
 const (
-	singleTemplate = "postgresql-single"
-	keeperTemplate = "postgresql-cluster" // one node or three, under the keeper
+	replicationAsync  = "async"
+	replicationQuorum = "quorum"
 )
 
-// plans are those that the configuration comes to.
-func (c Config) plans() []PlanConfig {
-	plans := slices.Clone(c.Plans)
-	for i, plan := range plans {
-		plans[i].Nodes = max(plan.Nodes, 1)
-		if c.Keeper && plan.Template == singleTemplate {
-			plans[i].Template, plans[i].Keeper = keeperTemplate, true
-		}
-	}
-	if c.Clusters {
-		plans = append(plans, clusterPlans()...)
-	}
-	return plans
+// complete fills in what a plan may leave out.
+func (p PlanConfig) complete() PlanConfig {
+	p.Nodes, p.Replication = max(p.Nodes, 1), cmp.Or(p.Replication, replicationAsync)
+	return p
 }
 
-func clusterPlans() []PlanConfig {
-	return []PlanConfig{
-		{
-			ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b21", Name: "cluster-small", Template: keeperTemplate, Free: false, Poolable: true, Nodes: 3, Keeper: true,
-			Description: "Three PostgreSQL 15 nodes with failover, each 512 MiB of memory, 1 GiB of disk",
-			Bullets:     []string{"Three dedicated VMs", "Failover in seconds", "512 MiB of memory each", "1 GiB of disk each", "TLS"},
-			VMType:      "small", DiskType: "small", MemoryMB: 512, DiskMB: 1024,
-		},
-		{
-			ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b22", Name: "cluster-large", Template: keeperTemplate, Free: false, Poolable: true, Nodes: 3, Keeper: true,
-			Description: "Three PostgreSQL 15 nodes with failover, each 1 GiB of memory, 4 GiB of disk",
-			Bullets:     []string{"Three dedicated VMs", "Failover in seconds", "1 GiB of memory each", "4 GiB of disk each", "TLS"},
-			VMType:      "large", DiskType: "large", MemoryMB: 1024, DiskMB: 4096,
-		},
-	}
-}
-
-// Defaults is the provider as it ships: two plans for a single server. Clusters
-// adds two for three nodes.
+// Defaults is the provider as it ships: two plans for one node, two for three.
+// Where Consul is has no default.
 func Defaults() Config {
+	const template = "postgresql"
 	return Config{
 		ServiceID:        "5c7f4a1e-3c1b-4d0e-9f0a-6b1d2f7c9a01",
 		ServiceName:      "postgresql",
@@ -146,15 +117,27 @@ func Defaults() Config {
 		Consul:           ConsulConfig{ServerName: "server.dc1.holdfast.internal"},
 		Plans: []PlanConfig{
 			{
-				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b11", Name: "single-small", Template: "postgresql-single", Free: true, Poolable: true,
+				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b11", Name: "single-small", Template: template, Free: true, Poolable: true, Nodes: 1,
 				Description: "One dedicated PostgreSQL 15 server, 512 MiB of memory, 1 GiB of disk",
 				Bullets:     []string{"Dedicated VM", "512 MiB of memory", "1 GiB of disk", "TLS"},
 				VMType:      "small", DiskType: "small", MemoryMB: 512, DiskMB: 1024,
 			},
 			{
-				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b12", Name: "single-large", Template: "postgresql-single", Free: false, Poolable: true,
+				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b12", Name: "single-large", Template: template, Poolable: true, Nodes: 1,
 				Description: "One dedicated PostgreSQL 15 server, 1 GiB of memory, 4 GiB of disk",
 				Bullets:     []string{"Dedicated VM", "1 GiB of memory", "4 GiB of disk", "TLS"},
+				VMType:      "large", DiskType: "large", MemoryMB: 1024, DiskMB: 4096,
+			},
+			{
+				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b21", Name: "cluster-small", Template: template, Poolable: true, Nodes: 3,
+				Description: "Three PostgreSQL 15 nodes with failover, each 512 MiB of memory, 1 GiB of disk",
+				Bullets:     []string{"Three dedicated VMs", "Failover in seconds", "512 MiB of memory each", "1 GiB of disk each", "TLS"},
+				VMType:      "small", DiskType: "small", MemoryMB: 512, DiskMB: 1024,
+			},
+			{
+				ID: "0d9b1f0c-6f0e-4a53-8a3c-1f6a6c0f0b22", Name: "cluster-large", Template: template, Poolable: true, Nodes: 3,
+				Description: "Three PostgreSQL 15 nodes with failover, each 1 GiB of memory, 4 GiB of disk",
+				Bullets:     []string{"Three dedicated VMs", "Failover in seconds", "1 GiB of memory each", "4 GiB of disk each", "TLS"},
 				VMType:      "large", DiskType: "large", MemoryMB: 1024, DiskMB: 4096,
 			},
 		},
@@ -193,24 +176,14 @@ func (c Config) Validate() error {
 		refuse("primary_timeout: must be from 1s to 20s, got %s", c.PrimaryTimeout)
 	}
 	faults = append(faults, c.Consul.faults()...)
-	if c.Keeper && !c.Consul.enabled() {
-		refuse("keeper: needs consul.addresses")
-	}
-	if c.Clusters && !c.Keeper {
-		refuse("clusters: needs keeper")
-	}
 	if len(c.Plans) == 0 {
 		refuse("plans: at least one is needed")
 	}
-	plans := c.plans()
-	for i, plan := range plans {
+	for i, plan := range c.Plans {
 		for _, fault := range plan.faults() {
 			refuse("plans[%d].%w", i, fault)
 		}
-		if plan.Keeper && !c.Consul.enabled() {
-			refuse("plans[%d].keeper: needs consul.addresses", i)
-		}
-		earlier := plans[:i]
+		earlier := c.Plans[:i]
 		if slices.ContainsFunc(earlier, func(p PlanConfig) bool { return p.ID == plan.ID }) {
 			refuse("plans[%d].id: %q occurs twice", i, plan.ID)
 		}
@@ -234,11 +207,15 @@ func (p PlanConfig) faults() []error {
 			faults = append(faults, fmt.Errorf("%s: must be given", key))
 		}
 	}
-	if p.Nodes != 1 && p.Nodes != 3 {
+	whole := p.complete()
+	if whole.Nodes != 1 && whole.Nodes != 3 {
 		faults = append(faults, fmt.Errorf("nodes: must be 1 or 3, got %d", p.Nodes))
 	}
-	if p.Nodes > 1 && !p.Keeper {
-		faults = append(faults, errors.New("nodes: more than one need keeper"))
+	switch {
+	case whole.Replication != replicationAsync && whole.Replication != replicationQuorum:
+		faults = append(faults, fmt.Errorf("replication: must be async or quorum, got %q", p.Replication))
+	case whole.Replication == replicationQuorum && whole.Nodes == 1:
+		faults = append(faults, errors.New("replication: quorum needs more than one node"))
 	}
 	if p.MemoryMB < 128 {
 		faults = append(faults, fmt.Errorf("memory_mb: must be at least 128, got %d", p.MemoryMB))

@@ -24,21 +24,23 @@ const reservedConnections = 10
 func (s *Service) Configure(ctx context.Context, in spi.Instance) error {
 	err := s.onPrimary(ctx, in, adminDatabase, func(ctx context.Context, conn *pgx.Conn) error {
 		for _, role := range []string{ownerRole, readerRole} {
-			if err := ensureRole(ctx, conn, role); err != nil {
+			if err := s.ensureRole(ctx, conn, role); err != nil {
 				return err
 			}
 		}
-		return ensureDatabase(ctx, conn)
+		return s.ensureDatabase(ctx, conn)
 	})
 	if err != nil {
 		return err
 	}
 	return s.onPrimary(ctx, in, database, func(ctx context.Context, conn *pgx.Conn) error {
-		return execAll(ctx, conn, readerPrivileges(ownerRole))
+		return s.execAll(ctx, conn, readerPrivileges(ownerRole))
 	})
 }
 
-func ensureRole(ctx context.Context, conn *pgx.Conn, role string) error {
+func (s *Service) ensureRole(ctx context.Context, conn *pgx.Conn, role string) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := conn.Exec(ctx, "CREATE ROLE "+role+" NOLOGIN")
 	if err != nil && !hasCode(err, codeDuplicateObject, codeUniqueViolation) {
 		return fmt.Errorf("create role %s: %w", role, err)
@@ -49,7 +51,9 @@ func ensureRole(ctx context.Context, conn *pgx.Conn, role string) error {
 	return nil
 }
 
-func ensureDatabase(ctx context.Context, conn *pgx.Conn) error {
+func (s *Service) ensureDatabase(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	_, err := conn.Exec(ctx, "CREATE DATABASE "+database+" OWNER "+ownerRole)
 	if err != nil && !hasCode(err, codeDuplicateDatabase, codeUniqueViolation) {
 		return fmt.Errorf("create database: %w", err)
@@ -59,7 +63,7 @@ func ensureDatabase(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("read max_connections: %w", err)
 	}
-	return execAll(ctx, conn, []string{
+	return s.execAll(ctx, conn, []string{
 		fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d", database, limit),
 		fmt.Sprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC", database),
 		fmt.Sprintf("GRANT CONNECT, TEMPORARY ON DATABASE %s TO %s, %s", database, ownerRole, readerRole),
@@ -76,13 +80,21 @@ func readerPrivileges(creator string) []string {
 	}
 }
 
+// bounded ends what changes a server in time. The server's own time-out does not
+// cover a commit that waits for a standby.
+func (s *Service) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.config.StatementTimeout)
+}
+
 // execAll runs statements in one transaction and one round trip: the simple
 // query protocol makes the several statements of a message one transaction.
-func execAll(ctx context.Context, conn *pgx.Conn, statements []string) error {
+func (s *Service) execAll(ctx context.Context, conn *pgx.Conn, statements []string) error {
 	var script string
 	for _, statement := range statements {
 		script += statement + ";\n"
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	// The statements are not in the error: they may hold verifiers.
 	if _, err := conn.PgConn().Exec(ctx, script).ReadAll(); err != nil {
 		return fmt.Errorf("run administrative commands: %w", err)

@@ -26,7 +26,44 @@ type consulServer struct {
 	log    string
 }
 
+// sharedConsul is one for all tests that do not look at everything in it. TestMain
+// ends it.
+func sharedConsul(t *testing.T) *consulServer {
+	t.Helper()
+	if shared.server == nil {
+		var err error
+		if shared.folder, err = os.MkdirTemp("", "holdfast-consul-"); err != nil {
+			t.Fatal(err)
+		}
+		shared.server, shared.end = launchConsul(t, shared.folder)
+	}
+	return shared.server
+}
+
+var shared struct {
+	server *consulServer
+	folder string
+	end    func()
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if shared.end != nil {
+		shared.end()
+	}
+	os.RemoveAll(shared.folder) // of the test that could not make it: none
+	os.Exit(status)
+}
+
+// startConsul is one for this test alone.
 func startConsul(t *testing.T) *consulServer {
+	t.Helper()
+	server, end := launchConsul(t, t.TempDir())
+	t.Cleanup(end)
+	return server
+}
+
+func launchConsul(t *testing.T, dir string) (server *consulServer, end func()) {
 	t.Helper()
 	output, err := exec.Command("../../boshrelease/consul.sh").Output()
 	if err != nil {
@@ -41,7 +78,6 @@ func startConsul(t *testing.T) *consulServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	file := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -70,11 +106,11 @@ func startConsul(t *testing.T) *consulServer {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	end = func() {
 		cmd.Process.Kill()
 		cmd.Wait()
 		log.Close()
-	})
+	}
 	s := &consulServer{log: log.Name(), config: ConsulConfig{
 		Addresses: []string{fmt.Sprintf("127.0.0.1:%d", port)}, ServerName: name, CACert: ca.Certificate, Token: secret.New(management),
 	}}
@@ -82,7 +118,7 @@ func startConsul(t *testing.T) *consulServer {
 		_, _, err := s.client(t, management).ACL().PolicyList(nil)
 		return err
 	})
-	return s
+	return s, end
 }
 
 // client bears a token.

@@ -12,13 +12,12 @@ import (
 	"github.com/holdfast-osb/holdfast/spi"
 )
 
-// keeperService offers clusters, with a real Consul.
-func keeperService(t *testing.T) (*Service, *consulServer) {
+// withOwnConsul is a provider with a Consul that nobody else uses.
+func withOwnConsul(t *testing.T) (*Service, *consulServer) {
 	t.Helper()
 	server := startConsul(t)
 	config := Defaults()
-	config.Port = freePort(t)
-	config.Consul, config.Keeper, config.Clusters = server.config, true, true
+	config.Port, config.Consul = freePort(t), server.config
 	service, err := New(config, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +49,7 @@ func prepare(t *testing.T, service *Service, deployment, plan string) (spi.Insta
 }
 
 func TestATokenOpensItsDeploymentOnly(t *testing.T) {
-	service, server := keeperService(t)
+	service, server := withOwnConsul(t)
 	// The name of one is the beginning of the other's.
 	mine, own := prepare(t, service, "postgresql-1", "cluster-small")
 	_, other := prepare(t, service, "postgresql-10", "single-small")
@@ -159,8 +158,8 @@ func (s *Service) consulWith(t *testing.T, server *consulServer, token string) *
 	return made
 }
 
-func TestPreparationUnderTheKeeperIsRepeatable(t *testing.T) {
-	service, server := keeperService(t)
+func TestPreparationIsRepeatable(t *testing.T) {
+	service, server := withOwnConsul(t)
 	in, first := prepare(t, service, "postgresql-1", "cluster-small")
 	second, err := service.Prepare(t.Context(), spi.PrepareRequest{Instance: in})
 	if err != nil {
@@ -171,7 +170,7 @@ func TestPreparationUnderTheKeeperIsRepeatable(t *testing.T) {
 			t.Errorf("%s changed", name)
 		}
 	}
-	if first.Template != "postgresql-cluster" || first.Attributes["instances"] != 3 || first.Attributes["replication_mode"] != "async" {
+	if first.Template != "postgresql" || first.Attributes["instances"] != 3 || first.Attributes["replication_mode"] != "async" {
 		t.Errorf("got %s, %v", first.Template, first.Attributes)
 	}
 	// A preparation whose secrets nobody kept: another takes its place.
@@ -200,39 +199,40 @@ func TestPreparationUnderTheKeeperIsRepeatable(t *testing.T) {
 	}
 }
 
-// Without Consul single servers work as before, and clusters are not offered.
-func TestWithoutConsul(t *testing.T) {
-	service, _ := newService(t)
-	catalog, err := service.Catalog(t.Context())
+// The plan says how its clusters replicate where the parameters do not.
+func TestReplicationOfAPlan(t *testing.T) {
+	config := Defaults()
+	config.Consul = sharedConsul(t).config
+	for i := range config.Plans {
+		if config.Plans[i].Nodes > 1 {
+			config.Plans[i].Replication = "quorum"
+		}
+	}
+	service, err := New(config, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, plan := range catalog.Services[0].Plans {
-		if strings.HasPrefix(plan.Name, "cluster") {
-			t.Errorf("plan %s is offered", plan.Name)
+	for name, want := range map[string]string{"cluster-small": "quorum", "single-small": "async"} {
+		in, p := prepare(t, service, "postgresql-1", name)
+		if p.Attributes["replication_mode"] != want {
+			t.Errorf("%s: got %v, want %s", name, p.Attributes["replication_mode"], want)
 		}
-	}
-	_, p := prepare(t, service, "postgresql-1", "single-small")
-	if p.Template != "postgresql-single" || p.Attributes["consul_servers"] != nil {
-		t.Errorf("got %s, %v", p.Template, p.Attributes)
-	}
-	for name, change := range map[string]func(*Config){
-		"keeper: ":   func(c *Config) { c.Keeper = true },
-		"clusters: ": func(c *Config) { c.Clusters = true },
-	} {
-		config := Defaults()
-		change(&config)
-		if err := config.Validate(); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s got %v", name, err)
+		schema := string(service.catalogPlan(service.planNamed(t, name)).Schemas.CreateInstance)
+		if strings.Contains(schema, `"default": "quorum"`) != (want == "quorum") || strings.Contains(schema, "replication") != (want == "quorum") {
+			t.Errorf("%s: the schema is %s", name, schema)
+		}
+		in.Parameters = []byte(`{"replication": "async"}`)
+		p, err := service.Prepare(t.Context(), spi.PrepareRequest{Instance: in})
+		if want == "quorum" && (err != nil || p.Attributes["replication_mode"] != "async") {
+			t.Errorf("%s: a parameter against the plan: got %v, %v", name, p.Attributes["replication_mode"], err)
 		}
 	}
 }
 
 func TestConsulIsAway(t *testing.T) {
 	config := Defaults()
-	config.Consul = startConsul(t).config
+	config.Consul = sharedConsul(t).config
 	config.Consul.Addresses = []string{"127.0.0.1:1"}
-	config.Keeper = true
 	service, err := New(config, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -241,8 +241,7 @@ func TestConsulIsAway(t *testing.T) {
 	if !fault.Is(err, fault.Unavailable) {
 		t.Errorf("prepare: got %v, want Unavailable", err)
 	}
-	// An instance that has nothing in Consul does not need it.
-	if err := service.Remove(t.Context(), spi.Instance{ID: "i", Deployment: "postgresql-1", Attributes: map[string]any{"vm_type": "small"}}); err != nil {
-		t.Errorf("remove: %v", err)
+	if err := service.Remove(t.Context(), spi.Instance{ID: "i", Deployment: "postgresql-1"}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("remove: got %v, want Unavailable: the token is still there", err)
 	}
 }

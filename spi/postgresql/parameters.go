@@ -24,12 +24,12 @@ type bindingParameters struct {
 }
 
 func readInstanceParameters(raw json.RawMessage, plan PlanConfig) (instanceParameters, error) {
-	p := instanceParameters{Replication: "async", IdleInTransactionTimeout: 3600}
+	p := instanceParameters{Replication: plan.Replication, IdleInTransactionTimeout: 3600}
 	readers := map[string]func(any) error{
 		"idle_in_transaction_timeout_seconds": wholeNumber(&p.IdleInTransactionTimeout, 0, 86400),
 	}
 	if plan.Nodes > 1 {
-		readers["replication"] = oneOf(&p.Replication, "async", "quorum")
+		readers["replication"] = oneOf(&p.Replication, replicationAsync, replicationQuorum)
 	}
 	return p, readParameters(raw, readers)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +23,8 @@ import (
 func newService(t *testing.T) (*Service, int) {
 	t.Helper()
 	config := Defaults()
-	config.Port = freePort(t)
+	config.Port, config.Consul = freePort(t), sharedConsul(t).config
+	config.PrimaryTimeout = time.Second // no failover is waited for
 	service, err := New(config, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -109,9 +111,19 @@ func (i *instance) bind(id, parameters string) spi.Credentials {
 	return credentials
 }
 
+// connect logs in at an address: the names in a URI are answered by nobody here.
+func connect(ctx context.Context, address, uri string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(uri)
+	if err != nil {
+		return nil, err
+	}
+	config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{address}, nil }
+	return pgx.ConnectConfig(ctx, config)
+}
+
 func (i *instance) login(credentials spi.Credentials) *pgx.Conn {
 	i.Helper()
-	conn, err := pgx.Connect(i.Context(), credentials["uri"].(string))
+	conn, err := connect(i.Context(), "127.0.0.1", credentials["uri"].(string))
 	if err != nil {
 		i.Fatalf("log in: %v", err)
 	}
@@ -185,12 +197,12 @@ func TestTenantsHaveNoPower(t *testing.T) {
 	}
 	for _, database := range []string{"postgres", "template1"} {
 		uri := strings.Replace(credentials["uri"].(string), "/app?", "/"+database+"?", 1)
-		if other, err := pgx.Connect(t.Context(), uri); err == nil {
+		if other, err := connect(t.Context(), "127.0.0.1", uri); err == nil {
 			other.Close(t.Context())
 			t.Errorf("the binding opens the database %s", database)
 		}
 	}
-	if plain, err := pgx.Connect(t.Context(), strings.Replace(credentials["uri"].(string), "sslmode=require", "sslmode=disable", 1)); err == nil {
+	if plain, err := connect(t.Context(), "127.0.0.1", strings.Replace(credentials["uri"].(string), "sslmode=require", "sslmode=disable", 1)); err == nil {
 		plain.Close(t.Context())
 		t.Error("the server takes connections without TLS")
 	}
@@ -207,7 +219,7 @@ func TestUnbindEndsSessionsAndKeepsWhatWasMade(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "COMMIT"); err == nil {
 		t.Error("the binding's session outlived it")
 	}
-	if again, err := pgx.Connect(t.Context(), credentials["uri"].(string)); err == nil {
+	if again, err := connect(t.Context(), "127.0.0.1", credentials["uri"].(string)); err == nil {
 		again.Close(t.Context())
 		t.Error("the removed credentials still log in")
 	}
@@ -228,7 +240,7 @@ func TestUnbindIsNotStuckOnLocks(t *testing.T) {
 	if err := i.service.Unbind(t.Context(), i.request("first", "")); err != nil {
 		t.Fatalf("unbind while a lock is held: %v", err)
 	}
-	if again, err := pgx.Connect(t.Context(), credentials["uri"].(string)); err == nil {
+	if again, err := connect(t.Context(), "127.0.0.1", credentials["uri"].(string)); err == nil {
 		again.Close(t.Context())
 		t.Error("the removed credentials still log in")
 	}
@@ -251,7 +263,7 @@ func TestConnectionLimits(t *testing.T) {
 	credentials := i.bind("b", `{"connection_limit": 2}`)
 	i.login(credentials)
 	i.login(credentials)
-	if third, err := pgx.Connect(t.Context(), credentials["uri"].(string)); !hasCode(err, "53300") {
+	if third, err := connect(t.Context(), "127.0.0.1", credentials["uri"].(string)); !hasCode(err, "53300") {
 		if err == nil {
 			third.Close(t.Context())
 		}
@@ -260,7 +272,7 @@ func TestConnectionLimits(t *testing.T) {
 	// A tenant that takes all there is cannot keep the provider out.
 	greedy := i.bind("greedy", "")
 	for {
-		conn, err := pgx.Connect(t.Context(), greedy["uri"].(string))
+		conn, err := connect(t.Context(), "127.0.0.1", greedy["uri"].(string))
 		if err != nil {
 			if !hasCode(err, "53300") {
 				t.Fatal(err)

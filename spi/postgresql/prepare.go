@@ -3,15 +3,14 @@ package postgresql
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/holdfast-osb/holdfast/internal/fault"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/spi"
 )
 
-// Prepare maps a plan and its parameters to the template's attributes. Of an
-// instance under the keeper it makes the token in Consul as well.
+// Prepare maps a plan and its parameters to the template's attributes, and makes
+// the deployment's token in Consul.
 func (s *Service) Prepare(ctx context.Context, in spi.PrepareRequest) (spi.Preparation, error) {
 	plan, err := s.plan(in.Instance.PlanID)
 	if err != nil {
@@ -27,60 +26,44 @@ func (s *Service) Prepare(ctx context.Context, in spi.PrepareRequest) (spi.Prepa
 		return spi.Preparation{}, err
 	}
 	deployment := in.Instance.Deployment
-	secrets, err := ensureSecrets(in.Instance.Secrets, deployment, s.serverNames(deployment), plan.Keeper)
+	secrets, err := ensureSecrets(in.Instance.Secrets, deployment, s.serverNames(deployment))
 	if err != nil {
 		return spi.Preparation{}, err
 	}
-	p := spi.Preparation{
-		Template: plan.Template,
-		Attributes: map[string]any{
-			"vm_type": plan.VMType, "disk_type": plan.DiskType, "memory_mb": plan.MemoryMB,
-			"server_ca": secrets[secretCA].Reveal(), "server_certificate": secrets[secretServer].Reveal(),
-			"admin_ca":                            secrets[secretCA].Reveal(),
-			"idle_in_transaction_timeout_seconds": parameters.IdleInTransactionTimeout,
-		},
-		// Whoever reads manifests sees the server's key, never the
-		// administrator's: that one stays among the secrets.
-		SecretAttributes: secret.Values{"server_private_key": secrets[secretServerKey]},
-		Secrets:          secrets,
-	}
-	if plan.Keeper {
-		err = s.prepareKeeper(ctx, deployment, plan, parameters, &p)
-	}
-	return p, err
-}
-
-// attributeConsul tells instances under the keeper from others.
-const attributeConsul = "consul_servers"
-
-// underKeeper tells whether an instance's nodes are, and it has names.
-func underKeeper(in spi.Instance) bool { return in.Attributes[attributeConsul] != nil }
-
-// prepareKeeper adds what nodes under the keeper need.
-func (s *Service) prepareKeeper(ctx context.Context, deployment string, plan PlanConfig, parameters instanceParameters, p *spi.Preparation) error {
-	key, err := readInstanceKey(p.Secrets[secretKey])
+	key, err := readInstanceKey(secrets[secretKey])
 	if err != nil {
-		return err
+		return spi.Preparation{}, err
 	}
 	token := key.consulToken(deployment)
 	if err := s.consul.ensureToken(ctx, deployment, token); err != nil {
-		return err
+		return spi.Preparation{}, err
 	}
 	servers := make([]any, len(s.config.Consul.Addresses))
 	for i, address := range s.config.Consul.Addresses {
 		servers[i] = address
 	}
-	maps.Copy(p.Attributes, map[string]any{
-		"instances": plan.Nodes, "replication_mode": parameters.Replication,
-		"replication_certificate": p.Secrets[secretReplication].Reveal(),
-		attributeConsul:           servers, "consul_ca": s.config.Consul.CACert,
-	})
-	maps.Copy(p.SecretAttributes, secret.Values{
-		"replication_private_key": p.Secrets[secretReplicationKey],
-		"keeper_token":            secret.New(key.keeperToken(deployment)),
-		"consul_token":            secret.New(token),
-	})
-	return nil
+	return spi.Preparation{
+		Template: plan.Template,
+		Attributes: map[string]any{
+			"vm_type": plan.VMType, "disk_type": plan.DiskType, "memory_mb": plan.MemoryMB,
+			"instances": plan.Nodes, "replication_mode": parameters.Replication,
+			"server_ca": secrets[secretCA].Reveal(), "server_certificate": secrets[secretServer].Reveal(),
+			"admin_ca":                            secrets[secretCA].Reveal(),
+			"replication_certificate":             secrets[secretReplication].Reveal(),
+			"consul_servers":                      servers,
+			"consul_ca":                           s.config.Consul.CACert,
+			"idle_in_transaction_timeout_seconds": parameters.IdleInTransactionTimeout,
+		},
+		// Whoever reads manifests sees the server's key, never the
+		// administrator's: that one stays among the secrets.
+		SecretAttributes: secret.Values{
+			"server_private_key":      secrets[secretServerKey],
+			"replication_private_key": secrets[secretReplicationKey],
+			"keeper_token":            secret.New(key.keeperToken(deployment)),
+			"consul_token":            secret.New(token),
+		},
+		Secrets: secrets,
+	}, nil
 }
 
 func (s *Service) checkMigration(from string, to PlanConfig) error {
@@ -126,8 +109,7 @@ func (s *Service) serverNames(deployment string) []string {
 func (s *Service) Remove(ctx context.Context, in spi.Instance) error {
 	s.connections.forget(in.ID)
 	s.primaries.Delete(in.ID)
-	// Of an instance whose preparation was cut short nobody knows what there is.
-	if s.consul == nil || in.Deployment == "" || len(in.Attributes) > 0 && !underKeeper(in) {
+	if in.Deployment == "" { // nothing was prepared
 		return nil
 	}
 	return s.consul.remove(ctx, in.Deployment)

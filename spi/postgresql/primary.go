@@ -27,9 +27,6 @@ func (s *Service) onPrimary(ctx context.Context, in spi.Instance, database strin
 	if len(in.Nodes) == 0 {
 		return fault.New(fault.Unavailable, "the instance has no server yet")
 	}
-	if len(in.Nodes) == 1 && !underKeeper(in) {
-		return s.onNode(ctx, in, in.Nodes[0], database, f)
-	}
 	deadline := time.Now().Add(s.config.PrimaryTimeout)
 	for {
 		err := s.tryNodes(ctx, in, database, f)

@@ -14,7 +14,7 @@ type Service struct {
 	plans       []PlanConfig
 	log         *slog.Logger
 	connections *connections
-	consul      *consul // nil without
+	consul      *consul
 	// primaries are the addresses of the primaries last seen, by instance: a
 	// hint where to look first.
 	primaries sync.Map
@@ -27,12 +27,13 @@ func New(config Config, log *slog.Logger) (*Service, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{config: config, plans: config.plans(), log: log, connections: newConnections()}
-	if config.Consul.enabled() {
-		var err error
-		if s.consul, err = newConsul(config.Consul); err != nil {
-			return nil, err
-		}
+	consul, err := newConsul(config.Consul)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{config: config, log: log, connections: newConnections(), consul: consul}
+	for _, plan := range config.Plans {
+		s.plans = append(s.plans, plan.complete())
 	}
 	return s, nil
 }

@@ -45,17 +45,15 @@ func (s *Service) Status(ctx context.Context, in spi.Instance) (spi.Status, erro
 			node.LagBytes = &lag
 		}
 	}
-	if underKeeper(in) && s.consul != nil {
-		target, err := s.consul.aliasTarget(ctx, in.Deployment)
-		switch {
-		case err != nil:
-			s.log.WarnContext(ctx, "Consul does not tell an alias's target", "error", err.Error())
-			wrong("Consul does not answer")
-		case target != primary:
-			wrong("the alias does not name the primary")
-		}
-		status.AliasTarget = target
+	target, err := s.consul.aliasTarget(ctx, in.Deployment)
+	switch {
+	case err != nil:
+		s.log.WarnContext(ctx, "Consul does not tell an alias's target", "error", err.Error())
+		wrong("Consul does not answer")
+	case target != primary:
+		wrong("the alias does not name the primary")
 	}
+	status.AliasTarget = target
 	return status, ctx.Err()
 }
 

@@ -25,7 +25,7 @@ func (s *Service) Unbind(ctx context.Context, in spi.BindRequest) error {
 	}
 	role := key.roleName(in.BindingID)
 	return s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
-		closed, err := shutLogin(ctx, conn, role)
+		closed, err := s.shutLogin(ctx, conn, role)
 		if err != nil || !closed {
 			return err
 		}
@@ -90,8 +90,8 @@ func awaitRole(ctx context.Context, conn *pgx.Conn, role string, login bool) err
 }
 
 // shutLogin makes the role unusable; false when there is none.
-func shutLogin(ctx context.Context, conn *pgx.Conn, role string) (bool, error) {
-	err := execAll(ctx, conn, []string{
+func (s *Service) shutLogin(ctx context.Context, conn *pgx.Conn, role string) (bool, error) {
+	err := s.execAll(ctx, conn, []string{
 		"ALTER ROLE " + role + " NOLOGIN PASSWORD NULL CONNECTION LIMIT 0",
 		"COMMENT ON ROLE " + role + " IS '" + removedComment + "'",
 	})
@@ -135,7 +135,7 @@ func (s *Service) dropRemoved(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, role := range roles {
 		quoted := pgx.Identifier{role}.Sanitize()
-		err := execAll(ctx, conn, []string{
+		err := s.execAll(ctx, conn, []string{
 			"REASSIGN OWNED BY " + quoted + " TO " + ownerRole,
 			"DROP OWNED BY " + quoted,
 			"DROP ROLE " + quoted,

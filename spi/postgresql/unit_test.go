@@ -33,8 +33,11 @@ func TestVerifierParts(t *testing.T) {
 	}
 }
 
+// Nothing but Consul has to be said.
 func TestDefaultsAreValid(t *testing.T) {
-	if err := Defaults().Validate(); err != nil {
+	config := Defaults()
+	config.Consul = sharedConsul(t).config
+	if err := config.Validate(); err != nil {
 		t.Error(err)
 	}
 }
@@ -43,8 +46,9 @@ func TestConfigFaultsNameTheirKeys(t *testing.T) {
 	config := Defaults()
 	config.ServiceName, config.Domain, config.Port, config.ConnectTimeout = "Post gres", "-", 0, time.Nanosecond
 	config.Plans[1].Name, config.Plans[1].MemoryMB, config.Plans[0].VMType = config.Plans[0].Name, 1, ""
+	config.Plans[1].Replication, config.Plans[2].Nodes, config.Plans[3].Replication = "quorum", 2, "sync"
 	err := config.Validate()
-	for _, want := range []string{"service_name:", "domain:", "port:", "connect_timeout:", "plans[1].name:", "plans[1].memory_mb:", "plans[0].vm_type:"} {
+	for _, want := range []string{"consul.addresses:", "consul.ca_cert:", "consul.token:", "plans[1].replication:", "plans[2].nodes:", "plans[3].replication:", "service_name:", "domain:", "port:", "connect_timeout:", "plans[1].name:", "plans[1].memory_mb:", "plans[0].vm_type:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to name %s", err, want)
 		}
@@ -53,7 +57,7 @@ func TestConfigFaultsNameTheirKeys(t *testing.T) {
 
 func TestMigrations(t *testing.T) {
 	service, _ := newService(t)
-	small, large := service.config.Plans[0].ID, service.config.Plans[1].ID
+	small, large, cluster := service.config.Plans[0].ID, service.config.Plans[1].ID, service.config.Plans[2].ID
 	for name, c := range map[string]struct {
 		from, to string
 		allowed  bool
@@ -62,6 +66,7 @@ func TestMigrations(t *testing.T) {
 		"stay":           {small, small, true},
 		"shrink a disk":  {large, small, false},
 		"from elsewhere": {"gone", small, false},
+		"lose nodes":     {cluster, small, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := service.Prepare(t.Context(), spi.PrepareRequest{

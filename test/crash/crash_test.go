@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
 	"github.com/holdfast-osb/holdfast/test/stacktest"
 )
@@ -168,7 +166,7 @@ func (in *instance) use() {
 	})
 	ctx, cancel := context.WithTimeout(in.Context(), 20*time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, uri)
+	conn, err := in.stack.Connect(ctx, uri)
 	if err != nil {
 		in.Fatalf("log in: %v", err)
 	}

@@ -34,8 +34,8 @@ func bindings(t *testing.T, s *stacktest.Stack) {
 	}
 	writer := credentials(t, s, "writer")
 	reader := credentials(t, s, "reader", "-c", `{"read_only": true, "connection_limit": 1}`)
-	useSQL(t, writer["uri"], "CREATE TABLE notes (text text)", "INSERT INTO notes VALUES ('hello')")
-	if got := queryOne(t, reader["uri"], "SELECT text FROM notes"); got != "hello" {
+	useSQL(t, s, writer["uri"], "CREATE TABLE notes (text text)", "INSERT INTO notes VALUES ('hello')")
+	if got := queryOne(t, s, reader["uri"], "SELECT text FROM notes"); got != "hello" {
 		t.Errorf("the read-only binding reads %q", got)
 	}
 	for statement, code := range map[string]string{
@@ -48,13 +48,13 @@ func bindings(t *testing.T, s *stacktest.Stack) {
 		// An error that the server might log, with the statement.
 		`SELECT 1/0 AS "` + reader["password"] + `"`: "22012",
 	} {
-		refusedStatement(t, reader["uri"], statement, code)
+		refusedStatement(t, s, reader["uri"], statement, code)
 	}
-	first, err := connect(t, reader["uri"])
+	first, err := s.Connect(t.Context(), reader["uri"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second, err := connect(t, reader["uri"]); err == nil {
+	if second, err := s.Connect(t.Context(), reader["uri"]); err == nil {
 		second.Close(context.WithoutCancel(t.Context()))
 		t.Error("a second connection over the limit of one")
 	}
@@ -63,7 +63,7 @@ func bindings(t *testing.T, s *stacktest.Stack) {
 		t.Error("the session goes on after the unbind")
 	}
 	first.Close(context.WithoutCancel(t.Context()))
-	refused(t, reader["uri"])
+	refused(t, s, reader["uri"])
 	nowhere(t, s, map[string]string{"the writer's password": writer["password"], "the reader's password": reader["password"]})
 	s.CLI("delete", "shared")
 }
@@ -82,9 +82,9 @@ func credentials(t *testing.T, s *stacktest.Stack, name string, flags ...string)
 	return text
 }
 
-func refusedStatement(t *testing.T, uri, statement, code string) {
+func refusedStatement(t *testing.T, s *stacktest.Stack, uri, statement, code string) {
 	t.Helper()
-	conn, err := connect(t, uri)
+	conn, err := s.Connect(t.Context(), uri)
 	if err != nil {
 		t.Fatal(err)
 	}

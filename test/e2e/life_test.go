@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	osb "sigs.k8s.io/go-open-service-broker-client/v2"
 
@@ -29,6 +28,7 @@ func TestStack(t *testing.T) {
 	t.Run("service-catalog client", func(t *testing.T) { catalogClient(t, s) })
 	t.Run("hostile provisions", func(t *testing.T) { hostileProvisions(t, s) })
 	t.Run("bindings", func(t *testing.T) { bindings(t, s) })
+	t.Run("clusters", func(t *testing.T) { clusters(t, s) })
 	t.Run("parts that die are restarted", func(t *testing.T) { deadParts(t, s) })
 	t.Run("supervisor killed", func(t *testing.T) { deadSupervisor(t, s) })
 }
@@ -43,26 +43,26 @@ func ownClient(t *testing.T, s *stacktest.Stack) {
 	if err := json.Unmarshal([]byte(s.CLI("bind", "mydb", "--json")), &credentials); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"host", "hosts", "port", "name", "database", "username", "password", "uri", "jdbcUrl", "cacrt"} {
+	for _, key := range []string{"host", "hosts", "port", "name", "database", "username", "password", "uri", "multi_host_uri", "jdbcUrl", "cacrt"} {
 		if credentials[key] == nil {
 			t.Errorf("the credentials have no %s", key)
 		}
 	}
 	uri := fmt.Sprint(credentials["uri"])
-	useSQL(t, uri, "CREATE TABLE notes (text text)", "INSERT INTO notes VALUES ('kept')")
+	useSQL(t, s, uri, "CREATE TABLE notes (text text)", "INSERT INTO notes VALUES ('kept')")
 
 	s.CLI("update", "mydb", "--plan", "single-large")
-	if got := queryOne(t, uri, "SELECT text FROM notes"); got != "kept" {
+	if got := queryOne(t, s, uri, "SELECT text FROM notes"); got != "kept" {
 		t.Errorf("after the move to single-large: got %q, want the row that was written before", got)
 	}
-	if got := queryOne(t, uri, "SHOW idle_in_transaction_session_timeout"); got != "10min" {
+	if got := queryOne(t, s, uri, "SHOW idle_in_transaction_session_timeout"); got != "10min" {
 		t.Errorf("idle_in_transaction_session_timeout: got %s, want the parameter's 10min", got)
 	}
 	if out := s.CLI("list"); !strings.Contains(out, "mydb") || !strings.Contains(out, "single-large") || !strings.Contains(out, "succeeded") {
 		t.Errorf("holdfast list shows\n%s", out)
 	}
 	s.CLI("unbind", "mydb")
-	refused(t, uri)
+	refused(t, s, uri)
 	s.CLI("delete", "mydb")
 	s.Refresh()
 	if len(s.Status.Deployments) > 0 {
@@ -118,11 +118,11 @@ func catalogClient(t *testing.T, s *stacktest.Stack) {
 		t.Fatal(err)
 	}
 	uri := fmt.Sprint(bound.Credentials["uri"])
-	useSQL(t, uri, "CREATE TABLE t (n int)", "INSERT INTO t VALUES (1)")
+	useSQL(t, s, uri, "CREATE TABLE t (n int)", "INSERT INTO t VALUES (1)")
 	if _, err := client.Unbind(&osb.UnbindRequest{InstanceID: id, BindingID: binding, ServiceID: service.ID, PlanID: plan.ID}); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, uri)
+	refused(t, s, uri)
 	deprovisioned, err := client.DeprovisionInstance(&osb.DeprovisionRequest{InstanceID: id, ServiceID: service.ID, PlanID: plan.ID, AcceptsIncomplete: true})
 	if err != nil {
 		t.Fatal(err)
@@ -134,16 +134,9 @@ func catalogClient(t *testing.T, s *stacktest.Stack) {
 	}
 }
 
-func connect(t *testing.T, uri string) (*pgx.Conn, error) {
+func useSQL(t *testing.T, s *stacktest.Stack, uri string, statements ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	return pgx.Connect(ctx, uri)
-}
-
-func useSQL(t *testing.T, uri string, statements ...string) {
-	t.Helper()
-	conn, err := connect(t, uri)
+	conn, err := s.Connect(t.Context(), uri)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,9 +148,9 @@ func useSQL(t *testing.T, uri string, statements ...string) {
 	}
 }
 
-func queryOne(t *testing.T, uri, query string) string {
+func queryOne(t *testing.T, s *stacktest.Stack, uri, query string) string {
 	t.Helper()
-	conn, err := connect(t, uri)
+	conn, err := s.Connect(t.Context(), uri)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,9 +163,9 @@ func queryOne(t *testing.T, uri, query string) string {
 }
 
 // refused wants the server itself to refuse the login.
-func refused(t *testing.T, uri string) {
+func refused(t *testing.T, s *stacktest.Stack, uri string) {
 	t.Helper()
-	conn, err := connect(t, uri)
+	conn, err := s.Connect(t.Context(), uri)
 	if err == nil {
 		conn.Close(context.WithoutCancel(t.Context()))
 		t.Error("the removed credentials still log in")

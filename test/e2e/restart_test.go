@@ -44,7 +44,7 @@ func deadSupervisor(t *testing.T, s *stacktest.Stack) {
 		t.Fatal(err)
 	}
 	uri := fmt.Sprint(credentials["uri"])
-	useSQL(t, uri, "CREATE TABLE t (n int)")
+	useSQL(t, s, uri, "CREATE TABLE t (n int)")
 	s.Refresh()
 	supervisor := part(s.Status, "supervisor")
 	if err := syscall.Kill(supervisor.PID, syscall.SIGKILL); err != nil {
@@ -57,9 +57,9 @@ func deadSupervisor(t *testing.T, s *stacktest.Stack) {
 		}
 		return nil
 	})
-	useSQL(t, uri, "INSERT INTO t VALUES (1)")
+	useSQL(t, s, uri, "INSERT INTO t VALUES (1)")
 	s.Up()
-	useSQL(t, uri, "INSERT INTO t VALUES (2)")
+	useSQL(t, s, uri, "INSERT INTO t VALUES (2)")
 	s.CLI("delete", "survivor")
 }
 

@@ -17,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
+	"github.com/holdfast-osb/holdfast/internal/resolver"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/internal/stack"
 )
@@ -37,6 +40,7 @@ const (
 	artifactLimit = 15 * time.Minute
 	upLimit       = 2 * time.Minute
 	commandLimit  = 6 * time.Minute
+	connectLimit  = 10 * time.Second
 )
 
 // Start builds holdfast and starts a stack.
@@ -113,6 +117,24 @@ func (s *Stack) Refresh() {
 // Broker is a client of the stack's broker.
 func (s *Stack) Broker() *osbclient.Broker {
 	return &osbclient.Broker{URL: s.Access.URL, Username: s.Access.Username, Password: secret.New(s.Access.Password)}
+}
+
+// Connect logs in with a binding's URI as an app on this machine does: names are
+// looked up with the stack's resolver before each connect.
+func (s *Stack) Connect(ctx context.Context, uri string) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	config, err := pgx.ParseConfig(uri)
+	if err != nil {
+		return nil, fmt.Errorf("understand the URI: %w", err)
+	}
+	config.LookupFunc = s.Lookup()
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// Lookup finds the addresses of the instances' names.
+func (s *Stack) Lookup() func(ctx context.Context, host string) ([]string, error) {
+	return resolver.Lookup(s.Status.Consul.Resolver, s.Status.Consul.Domain)
 }
 
 // CLI runs a holdfast command that must succeed and returns what it prints.

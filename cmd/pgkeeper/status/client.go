@@ -17,6 +17,7 @@ import (
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/settings"
+	"github.com/holdfast-osb/holdfast/internal/secret"
 )
 
 // Client asks the keepers of a deployment. Every call is bounded by its ctx.
@@ -32,16 +33,22 @@ func NewClient(s *settings.Settings) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the status endpoint's CA: %w", err)
 	}
+	return New(pem, s.Status.ServerName, s.Status.Port, s.Status.Token)
+}
+
+// New returns a client of the keepers that serve on a port with a certificate of
+// this CA (PEM), under this name if one is given.
+func New(ca []byte, serverName string, port int, token secret.Secret) (*Client, error) {
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the status endpoint's CA: no certificate in %s", s.Status.CA)
+	if !roots.AppendCertsFromPEM(ca) {
+		return nil, errors.New("the status endpoint's CA is no certificate")
 	}
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 500 * time.Millisecond, KeepAlive: 2 * time.Second}).DialContext,
-		TLSClientConfig:     trust(roots, s.Status.ServerName),
+		TLSClientConfig:     trust(roots, serverName),
 		TLSHandshakeTimeout: time.Second, MaxIdleConnsPerHost: 2, IdleConnTimeout: 30 * time.Second,
 	}
-	return &Client{http: &http.Client{Transport: transport}, port: s.Status.Port, token: s.Status.Token.Reveal()}, nil
+	return &Client{http: &http.Client{Transport: transport}, port: port, token: token.Reveal()}, nil
 }
 
 // trust verifies the chain, and the name when one is given: nodes are reached by
