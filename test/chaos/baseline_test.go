@@ -120,10 +120,11 @@ func patroniSwitchover(ctx context.Context, primary cluster.Node) error {
 		return fmt.Errorf("ask Patroni: %w", err)
 	}
 	defer res.Body.Close()
-	if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK {
-		return fmt.Errorf("patroni answers %s: %s (%w)", res.Status, text, err)
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("patroni answers %s: %s", res.Status, text)
 	}
-	return nil
+	return err
 }
 
 // boshRelease builds the baselines' release and returns its tarball.

@@ -36,11 +36,7 @@ func TestChaos(t *testing.T) {
 		t.Logf("%s holds all these runs already", file)
 		return
 	}
-	flags := []string{"--resurrection-delay", "1s"}
-	if len(orders) > 1 || strings.HasPrefix(orders[0].Setup.Plan, "cluster-") || orders[0].Setup.System != holdfast {
-		flags = append(flags, "--consul-servers", "3")
-	}
-	b := &bed{t: t, stack: stacktest.Start(t, flags...), file: file, version: version(t)}
+	b := &bed{t: t, stack: stacktest.Start(t, "--resurrection-delay", "1s", "--consul-servers", "3"), file: file, version: version(t)}
 	b.open(orders)
 	var last time.Time
 	if *within > 0 {
