@@ -68,18 +68,28 @@ test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for
 test-crash: deps-test artifacts ## Kill parts at random moments of provisions (RUNS=20)
 	go test -count=1 -timeout 30m -v -run TestCrash ./test/crash -args -runs $(or $(RUNS),20)
 
+# A setup is holdfast/quorum, holdfast/async or a baseline. What follows the sign
+# of equality are faults or groups of them, with another number of runs than RUNS
+# after a colon.
 chaos_plan = $(or $(PLAN),cluster-small)
+chaos_setup = $(or $(SYSTEM),holdfast/$(or $(REPLICATION),$(if $(filter single-%,$(chaos_plan)),none,quorum)))
+chaos_run = go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -plan $(chaos_plan) -runs $(or $(RUNS),$(1)) -clusters $(or $(CLUSTERS),$(2)) \
+	-within $(or $(WITHIN),0s) -results $(or $(RESULTS),$(CURDIR)/bench/failover/results.jsonl)
 .PHONY: chaos
-chaos: deps-test artifacts ## Inject faults into a real cluster and measure (RUNS=1 FAULTS=all PLAN=cluster-small REPLICATION=quorum SYSTEM=holdfast)
-	go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -system $(or $(SYSTEM),holdfast) -runs $(or $(RUNS),1) -faults $(or $(FAULTS),all) -plan $(chaos_plan) \
-		-replication $(or $(REPLICATION),$(if $(filter single-%,$(chaos_plan)),none,quorum)) -results $(CURDIR)/bench/failover/results.jsonl
+chaos: deps-test artifacts ## Inject faults into real clusters and measure (RUNS=1 FAULTS=all CLUSTERS=1 PLAN=cluster-small REPLICATION=quorum SYSTEM=…)
+	$(call chaos_run,1,1) -work "$(foreach setup,$(chaos_setup),$(setup)=$(or $(FAULTS),all))"
 
-baselines := repmgr repmgr-tuned patroni patroni-tuned patroni-strict
-compared = $(or $(FAULTS),postgres-killed,vm-killed-60s,primary-cut-off)
+compared := holdfast/quorum holdfast/async patroni-tuned patroni-strict patroni repmgr-tuned repmgr
 .PHONY: chaos-compare
-chaos-compare: ## The same faults for Holdfast, repmgr alone and Patroni (RUNS=5 FAULTS=…), then chaos-report
-	broken=; for replication in quorum async; do $(MAKE) chaos FAULTS=$(compared) RUNS=$(or $(RUNS),5) REPLICATION=$$replication || broken=yes; done; \
-	for system in $(baselines); do $(MAKE) chaos SYSTEM=$$system FAULTS=$(compared) RUNS=$(or $(RUNS),5) || broken=yes; done; \
+chaos-compare: deps-test artifacts ## The same faults for Holdfast, repmgr alone and Patroni, side by side (RUNS=5 FAULTS=all CLUSTERS=4), then chaos-report
+	broken=; $(call chaos_run,5,4) -work "$(foreach setup,$(compared),$(setup)=$(or $(FAULTS),all))" || broken=yes; \
+	$(MAKE) chaos-report; [[ -z $$broken ]]
+
+# The bounds on medians are of these faults.
+often := postgres-killed:20,vm-killed-60s:20,primary-cut-off:20,switchover:20,drain-primary:20,recreate-primary:20
+.PHONY: chaos-all
+chaos-all: deps-test artifacts ## All runs that the report asks for: 20 of the main faults, 5 of each other and of baselines (CLUSTERS=4 WITHIN=1h), then chaos-report
+	broken=; $(call chaos_run,5,4) -work "holdfast/quorum=all,$(often) holdfast/async=main patroni-tuned=all repmgr-tuned=all patroni-strict=crash patroni=crash repmgr=crash" || broken=yes; \
 	$(MAKE) chaos-report; [[ -z $$broken ]]
 
 .PHONY: chaos-report

@@ -18,13 +18,13 @@ func TestReport(t *testing.T) {
 	for i, outage := range []float64{3, 9, 5} {
 		run := report.Run{
 			Setup: report.Setup{System: "holdfast", Plan: "cluster-small", Replication: "quorum"}, Fault: "vm-killed", Number: i + 1,
-			WriteOutage: outage, Healthy: &whole, Acknowledged: 7, FaultBucket: 2, Writes: map[string][]int{report.Alias: {2, 2, 0, 0, 1, 2}},
+			WriteOutage: outage, Healthy: &whole, Acknowledged: 7, FaultBucket: 2, Writes: map[string]report.Counts{report.Alias: {2, 2, 0, 0, 1, 2}},
 		}
 		if err := report.File(results).Append(run); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := run(results); err != nil {
+	if err := run(results, ""); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(results), "results.md"))
@@ -54,8 +54,47 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestReportJudges(t *testing.T) {
+	whole := 4.0
+	made := func(system, replication, fault, version string, outage float64, change func(*report.Run)) report.Run {
+		run := report.Run{
+			Setup: report.Setup{System: system, Plan: "cluster-small", Replication: replication}, Fault: fault, Version: version, Clusters: 2,
+			WriteOutage: outage, Healthy: &whole,
+		}
+		if change != nil {
+			change(&run)
+		}
+		return run
+	}
+	runs := []report.Run{
+		made("holdfast", "quorum", "postgres-killed", "a", 1, nil),
+		made("holdfast", "quorum", "primary-cut-off", "a", 13, nil),
+		made("holdfast", "quorum", "consul-lost", "b", 0.3, nil),
+		made("holdfast", "async", "primary-cut-off", "a", 7, func(r *report.Run) {
+			r.Lost.Rows, r.Lag = 40, &report.Lag{Rows: 2, After: 90}
+		}),
+		made("patroni-tuned", "async", "postgres-killed", "a", 5, nil),
+		made("patroni-tuned", "async", "consul-lost", "a", 0.2, nil),
+		made("patroni-tuned", "async", "primary-cut-off", "a", 24, func(r *report.Run) { r.Healthy, r.Lost.Rows, r.Overlap = nil, 72, 2 }),
+	}
+	text := origin(runs) + promises(runs) + mix(runs) + comparison(runs) + losses(runs)
+	for _, want := range []string{
+		"several versions of the source: a (6), b (1)",
+		"| postgres-killed | quorum | 1 | 1.00 | 1.00 | 1.00 | median ≤ 1.5, max ≤ 3 | 0 | never | yes, so far (n < 20) |",
+		"| primary-cut-off | quorum | 1 | 13.00 | 13.00 | 13.00 | median ≤ 8, max ≤ 12 | 0 | never | **no: 1 runs** |",
+		"| runs of all faults on clusters | 4 |", "| three healthy nodes within 90 s of it | 4 of 4 |",
+		"| 24.00 (24.00; 1), **72 lost**, two primaries 1×, needs a hand 1× | quorum: shorter; async: shorter |",
+		"quorum: no outage in either |",
+		"| primary-cut-off | holdfast | 1 | 2 (2) | 0 | 90 | 40 | 40 | 1 of 1 |",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+}
+
 func TestReportWithoutRuns(t *testing.T) {
-	if err := run(filepath.Join(t.TempDir(), "none.jsonl")); err == nil {
+	if err := run(filepath.Join(t.TempDir(), "none.jsonl"), ""); err == nil {
 		t.Error("no results, no error")
 	}
 }

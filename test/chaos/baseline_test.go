@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/holdfast-osb/holdfast/internal/osbclient"
 	"github.com/holdfast-osb/holdfast/test/chaos/client"
 	"github.com/holdfast-osb/holdfast/test/chaos/cluster"
 	"github.com/holdfast-osb/holdfast/test/chaos/lab"
@@ -34,65 +38,93 @@ var baselines = map[string]struct {
 	"patroni-strict": {"patroni", "sync", map[string]string{"ttl": "20", "loop_wait": "1", "retry_timeout": "3", "synchronous": "true"}},
 }
 
-const (
-	baselineDeployment = "baseline"
-	deployLimit        = 10 * time.Minute
-)
+const deployLimit = 10 * time.Minute
 
-// deployBaseline deploys one of them with the stock bosh CLI.
-func deployBaseline(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluster {
-	t.Helper()
-	bosh := boshCLI(t, s)
-	bosh("--deployment", baselineDeployment, "delete-deployment", "--force")
-	bosh("upload-release", boshRelease(t))
-	gossip := make([]byte, 32)
-	rand.Read(gossip) // never fails, by its documentation
-	password := rand.Text()
-	values := map[string]string{
-		"gossip_key": base64.StdEncoding.EncodeToString(gossip), "password": password,
-		"management_token": osbclient.NewID(), "server_token": osbclient.NewID(),
-	}
-	for name, value := range baselines[setup.System].variables {
-		values[name] = value
-	}
-	args := []string{"--deployment", baselineDeployment, "deploy", filepath.Join("baseline", baselines[setup.System].manifest+".yml")}
-	for name, value := range values {
-		args = append(args, "--var", name+"="+value)
-	}
-	bosh(args...)
-	c := openBaseline(t, s, password)
-	if baselines[setup.System].manifest == "repmgr" {
-		c.ReplicaAlias = "" // it has a name for the primary only
-	}
-	return c
-}
-
-func openBaseline(t *testing.T, s *stacktest.Stack, password string) *cluster.Cluster {
-	t.Helper()
-	director, err := openDirector(s.Folder)
+// deploy deploys one of them with the stock bosh CLI, on the stack's Consul.
+func (b *bed) deploy(_ context.Context, setup report.Setup, name string) (*cluster.Cluster, func() error, error) {
+	remove := func() error { return b.bosh("--deployment", name, "delete-deployment", "--force") }
+	kind, password := baselines[setup.System], rand.Text()
+	variables, err := b.variables(name, password)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	all, err := nodes(director, baselineDeployment)
+	args := []string{"--deployment", name, "deploy", filepath.Join("baseline", kind.manifest+".yml"), "--vars-file", variables}
+	for variable, value := range kind.variables {
+		args = append(args, "--var", variable+"="+value)
+	}
+	if err := b.bosh(args...); err != nil {
+		return nil, remove, err
+	}
+	c, err := b.cluster(name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, remove, err
 	}
-	c := &cluster.Cluster{
-		Login: client.Login{Port: 5432, Database: "postgres", Username: "postgres", Password: password, SSLMode: "disable"},
-		Alias: "primary.baseline.service.holdfast.internal", ReplicaAlias: "replica.baseline.service.holdfast.internal",
-		Names:    client.Names{Timeout: dnsTimeout},
-		Operator: operator{director, baselineDeployment}, Network: lab.NewNetwork(s.Status.Network.Name), DirectorDir: s.Folder.DirectorDir(),
-	}
-	for _, node := range all {
-		if strings.HasPrefix(node.Name, "consul/") {
-			c.Consul = append(c.Consul, node)
-			c.Names.Servers = append(c.Names.Servers, node.Address+":53")
-			continue
-		}
-		c.Nodes = append(c.Nodes, node)
+	c.Login = client.Login{Port: 5432, Database: "postgres", Username: "postgres", Password: password, SSLMode: "disable"}
+	c.Alias = "primary." + name + ".service.holdfast.internal"
+	for _, node := range c.Nodes {
 		c.Hosts = append(c.Hosts, node.Address)
 	}
-	return c
+	if kind.manifest == "repmgr" { // it has a name for the primary only, and its switchover needs SSH
+		c.Parts.Keeper = func(p lab.Process) bool { return p.Name == "repmgrd" }
+		return c, remove, nil
+	}
+	c.ReplicaAlias = "replica." + name + ".service.holdfast.internal"
+	c.Parts.Keeper = func(p lab.Process) bool {
+		return slices.ContainsFunc(p.Args, func(arg string) bool { return strings.HasSuffix(arg, "/usr/bin/patroni") })
+	}
+	c.Switchover = patroniSwitchover
+	return c, remove, nil
+}
+
+// variables writes the file of a deployment's variables that are the stack's,
+// or secret.
+func (b *bed) variables(name, password string) (string, error) {
+	var settings struct {
+		Consul struct {
+			CA, Certificate struct{ Certificate, Key string }
+			GossipKey       string   `json:"gossip_key"`
+			ManagementToken string   `json:"management_token"`
+			Addresses       []string `json:"addresses"`
+		} `json:"consul"`
+	}
+	content, err := os.ReadFile(filepath.Join(string(b.stack.Folder), "settings.json"))
+	if err == nil {
+		err = json.Unmarshal(content, &settings)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the stack's settings: %w", err)
+	}
+	consul := settings.Consul
+	text, err := json.Marshal(map[string]any{"name": name, "password": password, "consul": map[string]any{
+		"servers": consul.Addresses, "token": consul.ManagementToken, "gossip_key": consul.GossipKey,
+		"tls": map[string]string{"ca": consul.CA.Certificate, "certificate": consul.Certificate.Certificate, "private_key": consul.Certificate.Key},
+	}})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(b.t.TempDir(), name+".json")
+	return path, os.WriteFile(path, text, 0o600)
+}
+
+// patroniSwitchover asks Patroni, which answers when it has happened.
+func patroniSwitchover(ctx context.Context, primary cluster.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	body := fmt.Sprintf(`{"leader": "node-%s"}`, strings.TrimPrefix(primary.Name, "postgresql/"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+net.JoinHostPort(primary.Address, "8008")+"/switchover", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask Patroni: %w", err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("patroni answers %s: %s", res.Status, text)
+	}
+	return err
 }
 
 // boshRelease builds the baselines' release and returns its tarball.
@@ -106,21 +138,21 @@ func boshRelease(t *testing.T) string {
 }
 
 // boshCLI returns a function that runs the stock CLI against the stack's director.
-func boshCLI(t *testing.T, s *stacktest.Stack) func(args ...string) {
+func boshCLI(t *testing.T, s *stacktest.Stack) func(args ...string) error {
 	t.Helper()
 	access := directorAccess(t, s.Folder)
 	home := t.TempDir()
 	environment := append(os.Environ(), "BOSH_ENVIRONMENT=https://"+access.Address, "BOSH_CA_CERT="+s.Folder.DirectorCA(), "BOSH_CLIENT="+access.Username,
 		"BOSH_CLIENT_SECRET="+access.Password, "BOSH_NON_INTERACTIVE=true", "BOSH_CONFIG="+filepath.Join(home, "config"), "HOME="+home)
-	return func(args ...string) {
-		t.Helper()
+	return func(args ...string) error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), deployLimit)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, os.Getenv("BOSH"), args...)
 		var out bytes.Buffer
 		cmd.Env, cmd.Stdout, cmd.Stderr = environment, &out, &out
 		if err := cmd.Run(); err != nil {
-			t.Fatalf("bosh %s: %v\n%s", args[0], err, out.String())
+			return fmt.Errorf("bosh %s: %w\n%s", strings.Join(args, " "), err, out.String())
 		}
+		return nil
 	}
 }

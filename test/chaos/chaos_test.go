@@ -1,166 +1,73 @@
 package chaos_test
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"flag"
-	"os"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/test/chaos"
-	"github.com/holdfast-osb/holdfast/test/chaos/cluster"
-	"github.com/holdfast-osb/holdfast/test/chaos/fault"
 	"github.com/holdfast-osb/holdfast/test/chaos/report"
 	"github.com/holdfast-osb/holdfast/test/stacktest"
 )
 
 var (
-	runs        = flag.Int("runs", 1, "how many runs of each fault the results shall hold")
-	faults      = flag.String("faults", "", "comma-separated names of faults; all: every one; empty: a bounded selection")
-	system      = flag.String("system", "holdfast", "what to test: holdfast or one of the baselines")
-	plan        = flag.String("plan", "single-small", "the plan to test")
-	replication = flag.String("replication", "none", "async or quorum for a cluster; none for a single node")
-	results     = flag.String("results", "", "file to append the results to; empty: one that is thrown away")
+	runs     = flag.Int("runs", 1, "how many runs of each fault the results shall hold, unless -work says another number")
+	work     = flag.String("work", "holdfast=tested", "what to run: SETUP=FAULTS, several separated by spaces; a setup is holdfast[/REPLICATION] or one of the baselines, faults are names or groups, separated by commas, each with :n for so many runs")
+	plan     = flag.String("plan", "single-small", "Holdfast's plan to test")
+	clusters = flag.Int("clusters", 1, "how many clusters are tested at a time")
+	within   = flag.Duration("within", 0, "begin no run after this time; 0: all are made")
+	results  = flag.String("results", "", "file to append the results to; empty: one that is thrown away")
 )
 
-// selection is what runs as part of the tests.
-const selection = "postgres-killed,vm-killed"
-
 func TestChaos(t *testing.T) {
-	chosen := selected(t)
-	setup := chosenSetup(t)
-	file := report.File(*results)
-	if file == "" {
-		file = report.File(filepath.Join(t.TempDir(), "results.jsonl"))
+	orders, err := chaos.ParseOrders(*work, *runs, setupOf)
+	if err != nil {
+		t.Fatal(err)
 	}
+	file := report.File(cmp.Or(*results, filepath.Join(t.TempDir(), "results.jsonl")))
 	before := read(t, file)
-	if done(before, setup, chosen) {
-		t.Logf("%s holds %d runs of each fault already", file, *runs)
+	if chaos.NewQueue(orders, before, 0, time.Time{}).Left() == 0 {
+		t.Logf("%s holds all these runs already", file)
 		return
 	}
-	flags := []string{"--resurrection-delay", "1s"}
-	if strings.HasPrefix(setup.Plan, "cluster-") {
-		flags = append(flags, "--consul-servers", "3")
+	b := &bed{t: t, stack: stacktest.Start(t, "--resurrection-delay", "1s", "--consul-servers", "3"), file: file, version: version(t)}
+	b.open(orders)
+	var last time.Time
+	if *within > 0 {
+		last = time.Now().Add(*within)
 	}
-	s := stacktest.Start(t, flags...)
-	c, source := anew(t, s, setup), version(t)
-	for number := 1; number <= *runs; number++ {
-		for _, f := range chosen {
-			if report.Done(before, setup, f.Name) >= number {
-				continue
-			}
-			if !f.Suits(c) {
-				t.Logf("%s does not suit %s", f.Name, *plan)
-				continue
-			}
-			run := report.Run{Setup: setup, Number: number, Version: source}
-			if !experiment(t, c, f, &run) {
-				continue
-			}
-			if err := file.Append(run); err != nil {
-				t.Fatal(err)
-			}
-			if run.Healthy == nil { // an operator would repair it by hand
-				c = anew(t, s, setup)
-			}
-		}
+	b.queue = chaos.NewQueue(orders, before, *clusters, last)
+	b.progress.begin(b.queue.Left())
+	var lanes sync.WaitGroup
+	for i := range *clusters {
+		lanes.Go(func() { (&lane{bed: b, number: i}).run(t.Context()) })
+	}
+	lanes.Wait()
+	if left := b.queue.Left(); left > 0 {
+		t.Logf("%d runs were not begun", left)
 	}
 	summary(t, read(t, file))
 }
 
-func chosenSetup(t *testing.T) report.Setup {
-	t.Helper()
-	setup := report.Setup{System: *system, Plan: *plan, Replication: *replication}
-	if setup.System == "holdfast" {
-		return setup
-	}
-	baseline, ok := baselines[setup.System]
-	if !ok {
-		t.Fatalf("no system is called %q", setup.System)
-	}
-	setup.Plan, setup.Replication = "three nodes", baseline.replication
-	return setup
-}
+const holdfast = "holdfast"
 
-func selected(t *testing.T) []fault.Fault {
-	t.Helper()
-	names := *faults
-	switch names {
-	case "":
-		names = selection
-	case "all":
-		names = ""
+// setupOf understands the name of a setup.
+func setupOf(name string) (report.Setup, error) {
+	system, replication, _ := strings.Cut(name, "/")
+	if system == holdfast {
+		return report.Setup{System: system, Plan: *plan, Replication: cmp.Or(replication, "none")}, nil
 	}
-	chosen, err := fault.Select(names)
-	if err != nil {
-		t.Fatal(err)
+	baseline, ok := baselines[system]
+	if !ok || replication != "" {
+		return report.Setup{}, fmt.Errorf("no setup is called %q", name)
 	}
-	return chosen
-}
-
-// anew makes the cluster under test, in the place of one that is there.
-func anew(t *testing.T, s *stacktest.Stack, setup report.Setup) *cluster.Cluster {
-	t.Helper()
-	if setup.System == "holdfast" {
-		return order(t, s, setup)
-	}
-	return deployBaseline(t, s, setup)
-}
-
-// experiment does one run and judges it. It tells whether there is a result.
-func experiment(t *testing.T, c *cluster.Cluster, f fault.Fault, run *report.Run) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	if err := (chaos.Experiment{Cluster: c, Fault: f, Say: t.Logf}).Run(ctx, run); err != nil {
-		t.Errorf("%s, run %d: %v; logs are in %s", f.Name, run.Number, err, keepLogs(t, c, f))
-		if errors.Is(err, chaos.ErrNotWhole) {
-			t.FailNow() // no later run can begin
-		}
-		return false
-	}
-	if run.Decided != "" {
-		t.Logf("decided: %s", run.Decided)
-	}
-	t.Logf("%s, run %d: write outage %.2f s, multi-host %.2f s, %d rows acknowledged, %d lost, whole after %s s", f.Name, run.Number,
-		run.WriteOutage, run.MultiHostOutage, run.Acknowledged, run.Lost.Rows, report.Seconds(run.Healthy))
-	if run.System != "holdfast" { // it promises nothing to us
-		if run.Healthy == nil {
-			t.Logf("logs are in %s", keepLogs(t, c, f))
-		}
-		return true
-	}
-	broken := run.Faults(f.Limit(c).Seconds())
-	for _, fault := range broken {
-		t.Errorf("%s, run %d: %s", f.Name, run.Number, fault)
-	}
-	if len(broken) > 0 {
-		t.Logf("logs are in %s", keepLogs(t, c, f))
-	}
-	return true
-}
-
-// keepLogs saves the nodes' logs from the stack's removal.
-func keepLogs(t *testing.T, c *cluster.Cluster, f fault.Fault) string {
-	t.Helper()
-	folder := filepath.Join(os.TempDir(), "holdfast-chaos", time.Now().UTC().Format("20060102-150405")+"-"+f.Name)
-	if err := c.KeepLogs(folder); err != nil {
-		t.Errorf("keep the logs: %v", err)
-	}
-	return folder
-}
-
-func done(before []report.Run, setup report.Setup, chosen []fault.Fault) bool {
-	for _, f := range chosen {
-		if report.Done(before, setup, f.Name) < *runs {
-			return false
-		}
-	}
-	return true
+	return report.Setup{System: system, Plan: "three nodes", Replication: baseline.replication}, nil
 }
 
 func read(t *testing.T, file report.File) []report.Run {
@@ -181,12 +88,19 @@ func summary(t *testing.T, all []report.Run) {
 	t.Logf("\n%s", text.String())
 }
 
-// version names the source's commit.
+// version names the source's commit. What was measured before is no part of it.
 func version(t *testing.T) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "git", "describe", "--always", "--dirty").Output()
-	if err != nil {
-		t.Fatalf("ask git for the version: %v", err)
+	git := func(args ...string) string {
+		out, err := exec.CommandContext(t.Context(), "git", args...).Output()
+		if err != nil {
+			t.Fatalf("ask git for the version: %v", err)
+		}
+		return strings.TrimSpace(string(out))
 	}
-	return strings.TrimSpace(string(out))
+	name := git("describe", "--always")
+	if git("status", "--porcelain", "--", ":/", ":(exclude,top)bench/failover") != "" {
+		name += "-dirty"
+	}
+	return name
 }

@@ -18,7 +18,6 @@ import (
 const (
 	readyLimit = 3 * time.Minute        // for the cluster to be whole before it
 	warmUp     = 2 * time.Second        // of the clients, before the fault
-	wholeLimit = 2 * time.Minute        // after the fault's end: then it is stuck
 	settle     = 8 * time.Second        // it must stay whole: longer than a lease
 	rowsLimit  = 30 * time.Second       // for the rows to be read afterwards
 	look       = 500 * time.Millisecond // between two looks at the whole
@@ -32,7 +31,11 @@ var ErrNotWhole = errors.New("the cluster is not whole before the fault")
 type Experiment struct {
 	Cluster *cluster.Cluster
 	Fault   fault.Fault
-	Say     func(format string, args ...any)
+	Round   *Round // of a fault that strikes several clusters
+	// Patience is how long it may take after the fault's end to be whole; then
+	// it is stuck.
+	Patience time.Duration
+	Say      func(format string, args ...any)
 }
 
 // clients are those of one run.
@@ -40,22 +43,22 @@ type clients struct {
 	clock   client.Clock
 	writers []*client.Writer
 	reader  *client.Reader // nil: no standby to read from
-	running sync.WaitGroup
-	stop    context.CancelFunc
+	// standbys are asked where replication is asynchronous.
+	standbys []*client.Standby
+	running  sync.WaitGroup
+	stop     context.CancelFunc
 }
 
 // Run does it and fills in the run's figures. An error tells that there is no
 // result; that the cluster stays broken is one.
 func (e Experiment) Run(ctx context.Context, run *report.Run) error {
-	if err := e.eventually(ctx, readyLimit, func(ctx context.Context) error { return e.Cluster.Prepare(ctx) }); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotWhole, err)
-	}
-	primary, err := e.Cluster.Primary(ctx)
+	begin := time.Now()
+	primary, err := e.ready(ctx)
 	if err != nil {
 		return err
 	}
 	run.Began, run.Fault, run.Load = time.Now().UTC().Truncate(time.Second), e.Fault.Name, load()
-	clients := e.start(ctx, primary)
+	clients := e.start(ctx, primary, run.Replication == "async")
 	defer clients.end()
 	if err := wait(ctx, warmUp); err != nil {
 		return err
@@ -74,11 +77,40 @@ func (e Experiment) Run(ctx context.Context, run *report.Run) error {
 		late := account.FenceLate.Seconds()
 		run.FenceLate = &late
 	}
-	return e.conclude(ctx, clients, seen, run)
+	if err := e.conclude(ctx, clients, seen, run); err != nil {
+		return err
+	}
+	run.Took = time.Since(begin).Round(100 * time.Millisecond).Seconds()
+	return nil
+}
+
+// ready waits until the cluster, and all others of the round, can begin.
+func (e Experiment) ready(ctx context.Context) (cluster.Node, error) {
+	var primary cluster.Node
+	err := e.eventually(ctx, readyLimit, func(ctx context.Context) error {
+		if err := e.Cluster.ConsulWhole(ctx); err != nil {
+			return err
+		}
+		return e.Cluster.Prepare(ctx)
+	})
+	if err == nil {
+		primary, err = e.Cluster.Primary(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNotWhole, err)
+	}
+	switch {
+	case e.Round == nil:
+		return primary, err
+	case err != nil:
+		e.Round.Leave()
+		return primary, err
+	}
+	return primary, e.Round.Ready(ctx)
 }
 
 // start lets the clients begin.
-func (e Experiment) start(ctx context.Context, primary cluster.Node) *clients {
+func (e Experiment) start(ctx context.Context, primary cluster.Node, asynchronous bool) *clients {
 	c := e.Cluster
 	ctx, stop := context.WithCancel(ctx)
 	all := &clients{clock: client.NewClock(), stop: stop}
@@ -100,6 +132,14 @@ func (e Experiment) start(ctx context.Context, primary cluster.Node) *clients {
 		all.reader = client.NewReader(all.clock, c.Login.To(c.ReplicaAlias, c.Names))
 		all.running.Go(func() { all.reader.Run(ctx) })
 	}
+	if asynchronous {
+		for _, standby := range c.Standbys(primary) {
+			all.standbys = append(all.standbys, client.NewStandby(all.clock, c.Login.To(standby.Address, c.Names)))
+		}
+	}
+	for _, s := range all.standbys {
+		all.running.Go(func() { s.Run(ctx) })
+	}
 	return all
 }
 
@@ -111,17 +151,26 @@ func (c *clients) end() {
 // strike injects the fault, holds it and heals it, whatever happens meanwhile.
 func (e Experiment) strike(ctx context.Context, primary cluster.Node) (err error) {
 	e.Say("%s: %s", e.Fault.Name, e.Fault.About)
-	heal, err := e.Fault.Inject(ctx, e.Cluster, primary)
-	if heal != nil {
-		defer func() {
-			// ctx may be what ended it: nothing may stay broken for that.
-			if fault := heal(context.WithoutCancel(ctx)); fault != nil {
-				err = errors.Join(err, fmt.Errorf("heal: %w", fault))
-			}
-		}()
+	injections := []func() (fault.Heal, error){func() (fault.Heal, error) { return e.Fault.Inject(ctx, e.Cluster, primary) }}
+	if e.Round != nil {
+		shared := func() (fault.Heal, error) {
+			return e.Round.Strike(func() (fault.Heal, error) { return e.Fault.Shared(ctx, e.Cluster) })
+		}
+		injections = append(injections, shared)
 	}
-	if err != nil {
-		return fmt.Errorf("inject: %w", err)
+	for _, inject := range injections {
+		heal, failed := inject()
+		if heal != nil {
+			defer func() {
+				// ctx may be what ended it: nothing may stay broken for that.
+				if fault := heal(context.WithoutCancel(ctx)); fault != nil {
+					err = errors.Join(err, fmt.Errorf("heal: %w", fault))
+				}
+			}()
+		}
+		if failed != nil {
+			return fmt.Errorf("inject: %w", failed)
+		}
 	}
 	return wait(ctx, e.Fault.Hold)
 }
@@ -129,7 +178,7 @@ func (e Experiment) strike(ctx context.Context, primary cluster.Node) (err error
 // watch returns when the cluster became whole to stay so; 0: it did not within
 // the limit.
 func (e Experiment) watch(ctx context.Context, clock client.Clock) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, wholeLimit)
+	ctx, cancel := context.WithTimeout(ctx, e.Patience)
 	defer cancel()
 	var since time.Duration
 	said := ""
@@ -170,6 +219,9 @@ func (e Experiment) conclude(ctx context.Context, all *clients, seen report.Obse
 	}
 	if all.reader != nil {
 		seen.Reads = all.reader.Reads()
+	}
+	for _, s := range all.standbys {
+		seen.Received = append(seen.Received, s.Seen())
 	}
 	err := e.eventually(ctx, rowsLimit, func(ctx context.Context) error {
 		newest, err := e.Cluster.Newest(ctx)

@@ -91,17 +91,16 @@ func nodes(director boshdir.Director, name string) ([]cluster.Node, error) {
 	return all, nil
 }
 
-func (o operator) Resurrect(_ context.Context, on bool) error {
-	if err := o.director.EnableResurrection(on); err != nil {
-		return fmt.Errorf("switch resurrection: %w", err)
+func (o operator) Resurrect(_ context.Context, node cluster.Node, on bool) error {
+	deployment, err := o.director.FindDeployment(o.deployment)
+	if err != nil {
+		return err
+	}
+	group, index, _ := strings.Cut(node.Name, "/")
+	if err := deployment.EnableResurrection(boshdir.NewInstanceSlug(group, index), on); err != nil {
+		return fmt.Errorf("switch the resurrection of %s: %w", node.Name, err)
 	}
 	return nil
-}
-
-func (o operator) Recreate(_ context.Context, node cluster.Node) error {
-	return o.do(node, func(d boshdir.Deployment, slug boshdir.AllOrInstanceGroupOrInstanceSlug) error {
-		return d.Recreate(slug, boshdir.RecreateOpts{Converge: true})
-	})
 }
 
 func (o operator) Stop(_ context.Context, node cluster.Node) error {
@@ -113,6 +112,12 @@ func (o operator) Stop(_ context.Context, node cluster.Node) error {
 func (o operator) Start(_ context.Context, node cluster.Node) error {
 	return o.do(node, func(d boshdir.Deployment, slug boshdir.AllOrInstanceGroupOrInstanceSlug) error {
 		return d.Start(slug, boshdir.StartOpts{Converge: true})
+	})
+}
+
+func (o operator) Recreate(_ context.Context, node cluster.Node) error {
+	return o.do(node, func(d boshdir.Deployment, slug boshdir.AllOrInstanceGroupOrInstanceSlug) error {
+		return d.Recreate(slug, boshdir.RecreateOpts{Converge: true})
 	})
 }
 

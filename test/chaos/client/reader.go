@@ -40,17 +40,22 @@ func (r *Reader) Run(ctx context.Context) {
 }
 
 func (r *Reader) read(ctx context.Context, conn **pgx.Conn) error {
+	var newest *int64
+	return ask(ctx, conn, r.connect, "SELECT max(id) FROM "+Table, &newest)
+}
+
+// ask reads one value, connecting first when there is no session.
+func ask(ctx context.Context, conn **pgx.Conn, connect Connect, query string, value any) error {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	if *conn == nil {
-		opened, err := r.connect(ctx)
+		opened, err := connect(ctx)
 		if err != nil {
 			return err
 		}
 		*conn = opened
 	}
-	var newest *int64
-	err := (*conn).QueryRow(ctx, "SELECT max(id) FROM "+Table).Scan(&newest)
+	err := (*conn).QueryRow(ctx, query).Scan(value)
 	if err != nil {
 		closeQuickly(*conn)
 		*conn = nil

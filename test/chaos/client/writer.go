@@ -37,6 +37,7 @@ type Ack struct {
 	Sent, At time.Duration // when the write was sent and when its acknowledgement was there
 	Node     string        // the address of the server that acknowledged
 	Timeline string        // it was on, 8 hex digits: each promotion takes a greater one
+	Position int64         // of the log when the row was in it, its commit record not yet
 }
 
 // Failure is an attempt that was not acknowledged. Its row may exist.
@@ -111,7 +112,8 @@ func (w *Writer) write(ctx context.Context, conn **pgx.Conn, id int64) (Ack, err
 	}
 	ack := Ack{ID: id, Sent: w.clock.Now()}
 	err := (*conn).QueryRow(ctx, "INSERT INTO "+Table+" (id, writer) VALUES ($1, $2) "+
-		"RETURNING host(inet_server_addr()), left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)", id, w.Name).Scan(&ack.Node, &ack.Timeline)
+		"RETURNING host(inet_server_addr()), left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint", id, w.Name).
+		Scan(&ack.Node, &ack.Timeline, &ack.Position)
 	if err != nil {
 		closeQuickly(*conn)
 		*conn = nil

@@ -31,20 +31,35 @@ type Cluster struct {
 	Hosts        []string
 	Names        client.Names
 
+	Parts Parts
+	// Switchover has the primary hand over to a standby and returns when it has;
+	// nil: this cluster has no such command.
+	Switchover func(ctx context.Context, primary Node) error
+
 	Operator    Operator
 	Network     *lab.Network
 	DirectorDir string
+
+	sessions sessions
+}
+
+// Parts tell the processes of a node that keep the cluster alive; nil: it has
+// no such process.
+type Parts struct {
+	Keeper  func(lab.Process) bool // decides who is primary
+	Guard   func(lab.Process) bool // is the server's parent and its fence
+	Repmgrd func(lab.Process) bool // besides a keeper
 }
 
 // Operator is what the one who runs the machines can do.
 type Operator interface {
-	// Resurrect switches the resurrection of dead VMs on or off.
-	Resurrect(ctx context.Context, on bool) error
-	// Recreate replaces a node's VM, with its disk, after it was drained.
-	Recreate(ctx context.Context, node Node) error
-	// Stop drains a node and stops its jobs; Start starts them again.
+	// Resurrect switches the resurrection of a node's VM on or off.
+	Resurrect(ctx context.Context, node Node, on bool) error
+	// Stop stops a node's processes, after it was drained, and Start starts them.
 	Stop(ctx context.Context, node Node) error
 	Start(ctx context.Context, node Node) error
+	// Recreate replaces a node's VM, with its disk, after it was drained.
+	Recreate(ctx context.Context, node Node) error
 	// Restart restarts all nodes, one after the other.
 	Restart(ctx context.Context) error
 }
@@ -62,13 +77,13 @@ const questionLimit = 2 * time.Second
 
 // Primary is the one node that is not in recovery.
 func (c *Cluster) Primary(ctx context.Context) (Node, error) {
+	recovering := askAll[bool](ctx, c, "SELECT pg_is_in_recovery()")
 	var primary []Node
 	var faults []error
-	for _, node := range c.Nodes {
-		recovering, err := ask[bool](ctx, c, node, "SELECT pg_is_in_recovery()")
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", node.Name, err))
-		} else if !recovering {
+	for i, node := range c.Nodes {
+		if recovering[i].err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", node.Name, recovering[i].err))
+		} else if !recovering[i].value {
 			primary = append(primary, node)
 		}
 	}
@@ -84,8 +99,9 @@ func (c *Cluster) Newest(ctx context.Context) (Node, error) {
 	var newest Node
 	timeline := ""
 	faults := []error{errors.New("no node takes writes")}
-	for _, node := range c.Nodes {
-		its, err := ask[*string](ctx, c, node, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END")
+	all := askAll[*string](ctx, c, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END")
+	for i, node := range c.Nodes {
+		its, err := all[i].value, all[i].err
 		switch {
 		case err != nil:
 			faults = append(faults, fmt.Errorf("%s: %w", node.Name, err))
@@ -187,17 +203,4 @@ func (c *Cluster) Prepare(ctx context.Context) error {
 
 func (c *Cluster) connect(ctx context.Context, node Node) (*pgx.Conn, error) {
 	return c.Login.To(node.Address, client.Names{})(ctx)
-}
-
-// ask asks a node's server for one value.
-func ask[T any](ctx context.Context, c *Cluster, node Node, query string, args ...any) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, questionLimit)
-	defer cancel()
-	var value T
-	conn, err := c.connect(ctx, node)
-	if err != nil {
-		return value, err
-	}
-	defer conn.Close(ctx)
-	return value, conn.QueryRow(ctx, query, args...).Scan(&value)
 }

@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/holdfast-osb/holdfast/test/chaos/lab"
 )
 
 // keeperConfig is where a node's keeper is configured; it names the port and
@@ -60,35 +63,43 @@ func (c *Cluster) Explain(ctx context.Context, since time.Time) Account {
 	return account
 }
 
-// switchLimit bounds a switchover, clean stop included.
-const switchLimit = time.Minute
+// KeeperParts are those of a node under a keeper.
+func KeeperParts() Parts {
+	pgkeeper := func(command string) func(lab.Process) bool {
+		return func(p lab.Process) bool {
+			return len(p.Args) > 1 && filepath.Base(p.Args[0]) == "pgkeeper" && p.Args[1] == command
+		}
+	}
+	return Parts{Keeper: pgkeeper("keeper"), Guard: pgkeeper("guard"), Repmgrd: func(p lab.Process) bool { return p.Name == "repmgrd" }}
+}
 
-// Switchover asks a primary's keeper to hand over, and returns when it has.
-func (c *Cluster) Switchover(ctx context.Context, primary Node) error {
-	ctx, cancel := context.WithTimeout(ctx, switchLimit)
+// switchoverLimit bounds a handover, the wait for a clean stop included.
+const switchoverLimit = time.Minute
+
+// KeeperSwitchover asks the primary's keeper to hand over.
+func (c *Cluster) KeeperSwitchover(ctx context.Context, primary Node) error {
+	ctx, cancel := context.WithTimeout(ctx, switchoverLimit)
 	defer cancel()
 	var answer struct {
 		Granted bool   `json:"granted"`
 		Why     string `json:"why"`
 	}
-	if err := c.askKeeper(ctx, primary, http.MethodPost, "switchover", &answer); err != nil {
-		return err
+	err := c.askKeeper(ctx, primary, http.MethodPost, "switchover", &answer)
+	if err == nil && !answer.Granted {
+		err = fmt.Errorf("the keeper of %s refuses: %s", primary.Name, answer.Why)
 	}
-	if !answer.Granted {
-		return fmt.Errorf("the keeper of %s does not hand over: %s", primary.Name, answer.Why)
-	}
-	return nil
+	return err
 }
 
 func (c *Cluster) keeper(ctx context.Context, node Node) (keeperReport, error) {
-	var report keeperReport
 	ctx, cancel := context.WithTimeout(ctx, questionLimit)
 	defer cancel()
+	var report keeperReport
 	err := c.askKeeper(ctx, node, http.MethodGet, "status", &report)
 	return report, err
 }
 
-// askKeeper calls a node's keeper with the token that the node itself has.
+// askKeeper reads out of the VM how its keeper is asked, and asks it.
 func (c *Cluster) askKeeper(ctx context.Context, node Node, method, door string, answer any) error {
 	vm, err := c.VM(node)
 	if err != nil {
@@ -108,8 +119,7 @@ func (c *Cluster) askKeeper(ctx context.Context, node Node, method, door string,
 	if err := json.NewDecoder(file).Decode(&config); err != nil {
 		return fmt.Errorf("read the keeper's configuration: %w", err)
 	}
-	url := "https://" + net.JoinHostPort(node.Address, strconv.Itoa(config.Status.Port)) + "/v1/" + door
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader("{}"))
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+net.JoinHostPort(node.Address, strconv.Itoa(config.Status.Port))+"/v1/"+door, strings.NewReader("{}"))
 	if err != nil {
 		return err
 	}

@@ -12,23 +12,24 @@ func consulFaults() []Fault {
 	return []Fault{
 		{
 			Name: "consul-leader-killed", About: "the VM of Consul's leader dies and is recreated", Nodes: 1, NeedsConsul: true,
-			Outage: 500 * time.Millisecond, Single: 500 * time.Millisecond,
-			Inject: func(ctx context.Context, c *cluster.Cluster, _ cluster.Node) (Heal, error) {
+			Outage: 500 * time.Millisecond, Single: 500 * time.Millisecond, Promised: true,
+			Shared: func(ctx context.Context, c *cluster.Cluster) (Heal, error) {
 				leader, err := c.ConsulLeader(ctx)
 				if err != nil {
 					return nil, err
 				}
 				return killVM(ctx, c, leader)
 			},
+			Inject: noMore,
 		},
 		{
 			Name: "consul-lost", About: "nobody reaches any of Consul's servers for 30 s", Nodes: 1, NeedsConsul: true, Hold: cutTime,
-			Outage: 500 * time.Millisecond, Single: 500 * time.Millisecond,
-			Inject: func(ctx context.Context, c *cluster.Cluster, _ cluster.Node) (Heal, error) { return loseConsul(ctx, c) },
+			Outage: 500 * time.Millisecond, Single: 500 * time.Millisecond, Promised: true,
+			Shared: loseConsul, Inject: noMore,
 		},
 		{
 			Name: "cut-primary-consul-and-member", About: "the primary reaches neither Consul nor one standby for 30 s", Nodes: 3, NeedsConsul: true, Hold: cutTime, Isolated: true,
-			Outage: 12 * time.Second,
+			Outage: 12 * time.Second, Promised: true,
 			Inject: func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
 				consul, err := cutConsulFrom(ctx, c, primary)
 				if err != nil {
@@ -44,21 +45,17 @@ func consulFaults() []Fault {
 		{
 			Name: "consul-and-member-lost", About: "nobody reaches Consul nor one standby for 30 s", Nodes: 3, NeedsConsul: true, Hold: cutTime, Isolated: true,
 			// Nobody may take over without Consul: the primary is fenced until it is back.
-			Outage: cutTime + 12*time.Second,
+			Outage: cutTime + 12*time.Second, Promised: true,
+			Shared: loseConsul,
 			Inject: func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
-				consul, err := loseConsul(ctx, c)
-				if err != nil {
-					return nil, err
-				}
-				member, err := c.Network.Isolate(ctx, c.Standbys(primary)[0].Address)
-				if err != nil {
-					return nil, errors.Join(err, consul(ctx))
-				}
-				return healAll([]Heal{consul, member}), nil
+				return heals(c.Network.Isolate(ctx, c.Standbys(primary)[0].Address))
 			},
 		},
 	}
 }
+
+// noMore is of faults that strike all clusters alike.
+func noMore(context.Context, *cluster.Cluster, cluster.Node) (Heal, error) { return nothing, nil }
 
 func loseConsul(ctx context.Context, c *cluster.Cluster) (Heal, error) {
 	var all []Heal

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,12 +28,32 @@ type Fault struct {
 	Hold time.Duration
 	// Isolated: a client stays on the primary's side of the cut.
 	Isolated bool
-	// Outage bounds the write outage seen through the alias, Single that of a
-	// server that has no standby (0: only the bound for being whole again).
-	Outage, Single time.Duration
+	// Outage bounds the write outage seen through the alias, Median that of the
+	// middle of all runs, Single that of a server that has no standby (0: only
+	// the bound for being whole again).
+	Outage, Median, Single time.Duration
+	// Promised: its bounds are what Holdfast promises; those of others only say
+	// what would be a surprise.
+	Promised bool
+	// Planned: somebody wants it, so that nothing may be lost with asynchronous
+	// replication either.
+	Planned bool
+	// Needs tells what else a cluster must have to suffer it; nil: nothing.
+	Needs func(c *cluster.Cluster) bool
+	// Shared injects the part of it that strikes every cluster on the same
+	// Consul; nil: it strikes one cluster only.
+	Shared func(ctx context.Context, c *cluster.Cluster) (Heal, error)
 	// Inject puts it in place and returns when it is. A planned operation
 	// returns when it has ended.
 	Inject func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error)
+}
+
+// groups are names for several faults. main are those that clusters are made
+// for, planned work included.
+var groups = map[string][]string{
+	"main":   {"postgres-killed", "vm-killed-60s", "primary-cut-off", "switchover", "drain-primary", "recreate-primary"},
+	"crash":  {"postgres-killed", "vm-killed-60s", "primary-cut-off"},
+	"tested": {"postgres-killed", "vm-killed"}, // as a part of the tests
 }
 
 // All are the faults in the order they are run.
@@ -40,20 +61,33 @@ func All() []Fault {
 	return slices.Concat(processFaults(), machineFaults(), networkFaults(), consulFaults(), diskFaults(), plannedFaults())
 }
 
-// Select returns the faults of a comma-separated list of names; all of them
-// for an empty one.
-func Select(names string) ([]Fault, error) {
+// Find returns the fault with a name.
+func Find(name string) (Fault, bool) {
 	all := All()
-	if names == "" {
+	if i := slices.IndexFunc(all, func(f Fault) bool { return f.Name == name }); i >= 0 {
+		return all[i], true
+	}
+	return Fault{}, false
+}
+
+// Select returns the fault with a name, or those of a group; all of them for
+// "all".
+func Select(name string) ([]Fault, error) {
+	all := All()
+	if name == "all" {
 		return all, nil
 	}
+	names, ok := groups[name]
+	if !ok {
+		names = []string{name}
+	}
 	var chosen []Fault
-	for name := range strings.SplitSeq(names, ",") {
-		i := slices.IndexFunc(all, func(f Fault) bool { return f.Name == strings.TrimSpace(name) })
-		if i < 0 {
-			return nil, fmt.Errorf("no fault is called %q; there are %s", name, strings.Join(Names(all), ", "))
+	for _, name := range names {
+		f, ok := Find(name)
+		if !ok {
+			return nil, fmt.Errorf("no fault is called %q; there are all, %s, %s", name, strings.Join(slices.Sorted(maps.Keys(groups)), ", "), strings.Join(Names(all), ", "))
 		}
-		chosen = append(chosen, all[i])
+		chosen = append(chosen, f)
 	}
 	return chosen, nil
 }
@@ -69,7 +103,7 @@ func Names(faults []Fault) []string {
 
 // Suits tells whether a cluster can suffer the fault.
 func (f Fault) Suits(c *cluster.Cluster) bool {
-	return len(c.Nodes) >= f.Nodes && (!f.NeedsConsul || len(c.Consul) > 0)
+	return len(c.Nodes) >= f.Nodes && (!f.NeedsConsul || len(c.Consul) > 0) && (f.Needs == nil || f.Needs(c))
 }
 
 // Limit is the fault's bound on the write outage of a cluster; 0: none.

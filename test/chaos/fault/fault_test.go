@@ -9,16 +9,21 @@ import (
 )
 
 func TestSelect(t *testing.T) {
-	all, err := fault.Select("")
+	all, err := fault.Select("all")
 	if err != nil || len(all) != len(fault.All()) {
 		t.Errorf("got %d faults, %v; want all", len(all), err)
 	}
-	two, err := fault.Select("vm-killed, postgres-killed")
-	if err != nil || strings.Join(fault.Names(two), " ") != "vm-killed postgres-killed" {
-		t.Errorf("got %v, %v", fault.Names(two), err)
+	some, err := fault.Select("crash")
+	if err != nil || strings.Join(fault.Names(some), " ") != "postgres-killed vm-killed-60s primary-cut-off" {
+		t.Errorf("got %v, %v", fault.Names(some), err)
 	}
 	if _, err := fault.Select("vm-kiled"); err == nil || !strings.Contains(err.Error(), "vm-killed-60s") {
 		t.Errorf("got %v, want an error that lists the names", err)
+	}
+	for _, group := range []string{"main", "tested"} {
+		if _, err := fault.Select(group); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

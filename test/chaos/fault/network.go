@@ -15,25 +15,25 @@ func networkFaults() []Fault {
 	return []Fault{
 		{
 			Name: "primary-cut-off", About: "the primary reaches nobody, nobody reaches it, for 30 s; it lives on", Nodes: 2, Hold: cutTime, Isolated: true,
-			Outage: 12 * time.Second,
+			Outage: 12 * time.Second, Median: 8 * time.Second, Promised: true,
 			Inject: func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
 				return heals(c.Network.Isolate(ctx, primary.Address))
 			},
 		},
 		{
 			Name: "cut-primary-standby", About: "the primary and one standby do not reach each other for 30 s", Nodes: 3, Hold: cutTime, Isolated: true,
-			Outage: 12 * time.Second,
+			Outage: 12 * time.Second, Promised: true,
 			Inject: func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
 				return heals(c.Network.Cut(ctx, primary.Address, c.Standbys(primary)[0].Address))
 			},
 		},
 		{
 			Name: "cut-primary-consul", About: "the primary reaches none of Consul's servers for 30 s", Nodes: 1, NeedsConsul: true, Hold: cutTime, Isolated: true,
-			Outage: 12 * time.Second, Single: 500 * time.Millisecond, Inject: cutConsulFrom,
+			Outage: 12 * time.Second, Single: 500 * time.Millisecond, Promised: true, Inject: cutConsulFrom,
 		},
 		{
 			Name: "cut-standby-standby", About: "the standbys do not reach each other for 30 s", Nodes: 3, Hold: cutTime,
-			Outage: time.Second,
+			Outage: time.Second, Promised: true,
 			Inject: func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
 				standbys := c.Standbys(primary)
 				return heals(c.Network.Cut(ctx, standbys[0].Address, standbys[1].Address))
@@ -52,7 +52,7 @@ func networkFaults() []Fault {
 		},
 		{
 			Name: "reboot-cut-off", About: "the primary is cut off for 30 s and its VM is recreated meanwhile", Nodes: 2, Hold: cutTime, Isolated: true,
-			Outage: 12 * time.Second, Inject: rebootCutOff,
+			Outage: 12 * time.Second, Promised: true, Inject: rebootCutOff,
 		},
 	}
 }

@@ -11,41 +11,53 @@ import (
 	"github.com/holdfast-osb/holdfast/test/chaos/lab"
 )
 
+// part picks the process of a cluster's node that a fault is about.
+type part func(c *cluster.Cluster) func(lab.Process) bool
+
 func processFaults() []Fault {
-	kill := func(what string, match func(lab.Process) bool) func(context.Context, *cluster.Cluster, cluster.Node) (Heal, error) {
-		return func(_ context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
-			vm, err := c.VM(primary)
-			if err != nil {
-				return nil, err
-			}
-			return nothing, vm.Signal(unix.SIGKILL, what, match)
-		}
-	}
+	server := func(*cluster.Cluster) func(lab.Process) bool { return postmaster }
+	keeper := func(c *cluster.Cluster) func(lab.Process) bool { return c.Parts.Keeper }
+	guard := func(c *cluster.Cluster) func(lab.Process) bool { return c.Parts.Guard }
+	repmgrd := func(c *cluster.Cluster) func(lab.Process) bool { return c.Parts.Repmgrd }
 	return []Fault{
 		{
 			Name: "postgres-killed", About: "kill -9 of the primary's postmaster", Nodes: 1,
-			Outage: 3 * time.Second, Single: 10 * time.Second, Inject: kill("postmaster", postmaster),
+			Outage: 3 * time.Second, Median: 1500 * time.Millisecond, Single: 10 * time.Second, Promised: true, Inject: kill("postmaster", server),
 		},
 		{
 			Name: "postgres-killed-busy", About: "kill -9 of the primary's postmaster while sessions are busy: they outlive it", Nodes: 1,
-			Outage: 3 * time.Second, Single: 10 * time.Second, Inject: killBusy,
+			Outage: 3 * time.Second, Median: 1500 * time.Millisecond, Single: 10 * time.Second, Promised: true, Inject: killBusy,
 		},
 		{
-			Name: "keeper-killed", About: "kill -9 of the primary's keeper", Nodes: 1,
-			Outage: 12 * time.Second, Single: 12 * time.Second, Inject: kill("keeper", keeper),
+			Name: "keeper-killed", About: "kill -9 of the primary's keeper", Nodes: 1, Needs: has(keeper),
+			Outage: 12 * time.Second, Single: 12 * time.Second, Promised: true, Inject: kill("keeper", keeper),
 		},
 		{
-			Name: "guard-killed", About: "kill -9 of the primary's guard", Nodes: 1,
-			Outage: 12 * time.Second, Single: 12 * time.Second, Inject: kill("guard", guard),
+			Name: "guard-killed", About: "kill -9 of the primary's guard", Nodes: 1, Needs: has(guard),
+			Outage: 12 * time.Second, Single: 12 * time.Second, Promised: true, Inject: kill("guard", guard),
 		},
 		{
-			Name: "keeper-stopped", About: "SIGSTOP of the primary's keeper for 30 s", Nodes: 1, Hold: 30 * time.Second,
-			Outage: 12 * time.Second, Single: 12 * time.Second, Inject: stopKeeper,
+			Name: "keeper-stopped", About: "SIGSTOP of the primary's keeper for 30 s", Nodes: 1, Hold: 30 * time.Second, Needs: has(keeper),
+			Outage: 12 * time.Second, Single: 12 * time.Second, Promised: true, Inject: stopKeeper,
 		},
 		{
-			Name: "repmgrd-killed", About: "kill -9 of the primary's repmgrd", Nodes: 2,
+			Name: "repmgrd-killed", About: "kill -9 of the primary's repmgrd", Nodes: 2, Needs: has(repmgrd),
 			Outage: 12 * time.Second, Inject: kill("repmgrd", repmgrd),
 		},
+	}
+}
+
+func has(p part) func(*cluster.Cluster) bool {
+	return func(c *cluster.Cluster) bool { return p(c) != nil }
+}
+
+func kill(what string, p part) func(context.Context, *cluster.Cluster, cluster.Node) (Heal, error) {
+	return func(_ context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
+		vm, err := c.VM(primary)
+		if err != nil {
+			return nil, err
+		}
+		return nothing, vm.Signal(unix.SIGKILL, what, p(c))
 	}
 }
 
@@ -57,10 +69,11 @@ func stopKeeper(_ context.Context, c *cluster.Cluster, primary cluster.Node) (He
 	}
 	var stopped []int
 	err = vm.Signal(unix.SIGSTOP, "keeper", func(p lab.Process) bool {
-		if keeper(p) {
+		hit := c.Parts.Keeper(p)
+		if hit {
 			stopped = append(stopped, p.PID)
 		}
-		return keeper(p)
+		return hit
 	})
 	return func(context.Context) error {
 		// The guard may have replaced it: whoever still is stopped goes on.
@@ -105,12 +118,4 @@ func killBusy(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (He
 // what they do.
 func postmaster(p lab.Process) bool {
 	return p.Name == "postgres" && len(p.Args) > 1 && filepath.Base(p.Args[0]) == "postgres"
-}
-
-func keeper(p lab.Process) bool  { return pgkeeper(p, "keeper") }
-func guard(p lab.Process) bool   { return pgkeeper(p, "guard") }
-func repmgrd(p lab.Process) bool { return p.Name == "repmgrd" }
-
-func pgkeeper(p lab.Process, command string) bool {
-	return len(p.Args) > 1 && filepath.Base(p.Args[0]) == "pgkeeper" && p.Args[1] == command
 }

@@ -46,6 +46,28 @@ func (v VM) Empty(folder string) error {
 	return nil
 }
 
+// Erase removes everything from a folder of the VM.
+func (v VM) Erase(folder string) error {
+	dir, err := v.Open(folder, unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	root, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()))
+	if err != nil {
+		return fmt.Errorf("erase %s of VM %s: %w", folder, v.CID, err)
+	}
+	defer root.Close()
+	names, err := dir.Readdirnames(-1)
+	for _, name := range names {
+		err = errors.Join(err, root.RemoveAll(name))
+	}
+	if err != nil {
+		return fmt.Errorf("erase %s of VM %s: %w", folder, v.CID, err)
+	}
+	return nil
+}
+
 const filler = "chaos-filler"
 
 func fillerPath(folder string) string { return filepath.Join(folder, filler) }

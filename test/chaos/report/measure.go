@@ -20,6 +20,8 @@ type Observed struct {
 	Acks   map[string][]client.Ack // by client
 	Reads  []time.Duration         // nil: nothing was read
 	Stored map[int64]bool          // ids that are there afterwards; nil: nobody could be asked
+	// Received is what each standby had, sampled; none: nobody looked.
+	Received [][]client.Received
 
 	// Moments of the run's clock. The begin is when the clients were told to
 	// begin; End when they were told to end.
@@ -46,10 +48,11 @@ func (o Observed) Measure(run *Run) {
 	}
 	o.measureRows(run)
 	o.measureTimelines(run)
+	o.measureLag(run)
 	run.FaultBucket = int(o.Fault / Bucket)
-	run.Writes = map[string][]int{}
+	run.Writes = map[string]Counts{}
 	for name, acks := range o.Acks {
-		counts := make([]int, o.End/Bucket+1)
+		counts := make(Counts, o.End/Bucket+1)
 		for _, at := range times(acks) {
 			if i := int(at / Bucket); i < len(counts) {
 				counts[i]++
@@ -111,6 +114,55 @@ func (o Observed) measureRows(run *Run) {
 	run.Lost.Span = seconds(last - first)
 }
 
+// commitRecord is what the log holds of a row after its position, roughly.
+const commitRecord = 48
+
+// measureLag counts what was acknowledged and not received anywhere. What is
+// received between the last sample and the fault counts as not received.
+func (o Observed) measureLag(run *Run) {
+	if len(o.Received) == 0 {
+		return
+	}
+	var received int64
+	for _, samples := range o.Received {
+		for _, sample := range samples {
+			if sample.At < o.Fault {
+				received = max(received, sample.Position)
+			}
+		}
+	}
+	if received == 0 {
+		return
+	}
+	run.Lag = &Lag{}
+	newest := o.newest(o.End)
+	for _, acks := range o.Acks {
+		for _, ack := range acks {
+			ahead := ack.Position + commitRecord - received
+			switch {
+			case ack.At <= o.Fault && ahead > 0:
+				run.Lag.Rows++
+				run.Lag.Bytes = max(run.Lag.Bytes, ahead)
+			case ack.At > o.Fault && ack.Timeline < newest:
+				run.Lag.After++
+			}
+		}
+	}
+}
+
+// newest is the newest timeline that acknowledged before a moment.
+func (o Observed) newest(moment time.Duration) string {
+	newest := ""
+	for _, acks := range o.Acks {
+		for _, ack := range acks {
+			if ack.At < moment {
+				newest = max(newest, ack.Timeline)
+			}
+		}
+	}
+	return newest
+}
+
 // measureTimelines puts all acknowledgements in order. Each promotion takes a
 // greater timeline: one on an older timeline after one on a newer is a second
 // primary.
@@ -124,11 +176,8 @@ func (o Observed) measureTimelines(run *Run) {
 		return
 	}
 	first := map[string]time.Duration{}
-	newest, before := "", ""
+	newest, before := "", o.newest(o.Fault)
 	for _, ack := range all {
-		if ack.At < o.Fault {
-			before = max(before, ack.Timeline)
-		}
 		if _, seen := first[ack.Timeline]; !seen {
 			first[ack.Timeline] = ack.At
 		}

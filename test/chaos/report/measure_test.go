@@ -57,7 +57,7 @@ func TestMeasureFailover(t *testing.T) {
 	if run.FaultBucket != 20 || run.Writes[report.Alias][19] != 2 || run.Writes[report.Alias][21] != 0 {
 		t.Errorf("got fault in bucket %d, %v", run.FaultBucket, run.Writes[report.Alias])
 	}
-	if faults := run.Faults(8); len(faults) != 0 {
+	if faults := run.Faults(8, false); len(faults) != 0 {
 		t.Errorf("a good run is judged %v", faults)
 	}
 }
@@ -68,7 +68,7 @@ func TestMeasureTwoPrimaries(t *testing.T) {
 	if run.Overlap != 0.95 || *run.OldLast != 7.95 {
 		t.Errorf("got overlap %v, old's last %v; want 0.95, 7.95", run.Overlap, *run.OldLast)
 	}
-	if faults := run.Faults(8); len(faults) != 1 || !strings.Contains(faults[0], "two primaries") {
+	if faults := run.Faults(8, false); len(faults) != 1 || !strings.Contains(faults[0], "two primaries") {
 		t.Errorf("two primaries are judged %v", faults)
 	}
 }
@@ -83,12 +83,36 @@ func TestMeasureLoss(t *testing.T) {
 	if run.Lost.Rows != 80 || run.Lost.ByClient[report.Isolated] != 80 || run.Lost.Span != 3.95 {
 		t.Errorf("got %+v, want 80 rows of the isolated client, 3.95 s", run.Lost)
 	}
-	if faults := run.Faults(8); len(faults) != 1 || !strings.Contains(faults[0], "80 acknowledged rows are lost") {
+	if faults := run.Faults(8, false); len(faults) != 1 || !strings.Contains(faults[0], "80 acknowledged rows are lost") {
 		t.Errorf("loss is judged %v", faults)
 	}
-	run.Replication = "async"
-	if faults := run.Faults(8); len(faults) != 0 {
+	run.Replication, run.Lag = "async", &report.Lag{Rows: 1, After: 79}
+	if faults := run.Faults(8, false); len(faults) != 0 {
 		t.Errorf("loss with asynchronous replication is judged %v", faults)
+	}
+	if faults := run.Faults(8, true); len(faults) != 1 {
+		t.Errorf("loss by planned work is judged %v", faults)
+	}
+	run.Lag.After = 78
+	if faults := run.Faults(8, false); len(faults) != 1 || !strings.Contains(faults[0], "more than the lag of 1 + 78") {
+		t.Errorf("loss beyond the lag is judged %v", faults)
+	}
+}
+
+func TestMeasureLag(t *testing.T) {
+	observed := failover(7 * time.Second)
+	for i := range observed.Acks[report.Alias] {
+		observed.Acks[report.Alias][i].Position = int64(1000 * i)
+	}
+	observed.Acks[report.Isolated] = nil
+	at := func(fault time.Duration, position int64) client.Received {
+		return client.Received{At: fault, Position: position}
+	}
+	observed.Received = [][]client.Received{{at(0, 100), at(1900*time.Millisecond, 36500), at(2100*time.Millisecond, 1<<40)}, {at(time.Second, 19000)}}
+	var run report.Run
+	observed.Measure(&run)
+	if run.Lag == nil || run.Lag.Rows != 3 || run.Lag.Bytes != 39000-36500+48 || run.Lag.After != 0 {
+		t.Errorf("got %+v, want the rows 37 to 39", run.Lag)
 	}
 }
 
@@ -99,7 +123,7 @@ func TestMeasureNobodyTookOver(t *testing.T) {
 	if run.WriteOutage != 61.05 || run.Writable != 60 || run.Healthy != nil || run.NewFirst != nil {
 		t.Errorf("got %+v", run)
 	}
-	if faults := run.Faults(12); len(faults) != 3 {
+	if faults := run.Faults(12, false); len(faults) != 3 {
 		t.Errorf("a stuck cluster is judged %v, want outage, writable and stuck", faults)
 	}
 }

@@ -28,8 +28,8 @@ func Table(w io.Writer, runs []Run) error {
 	}
 	slices.SortStableFunc(order, func(a, b key) int { return cmp.Compare(a.fault, b.fault) })
 	var text strings.Builder
-	text.WriteString("| fault | system | n | write outage: median (min … max) s | multi-host writer s | reads s | acknowledged | lost | most lost in a run | two primaries | old's last ack / new's first s | fence late s | writable after its end s | whole again s | stuck |\n")
-	text.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	text.WriteString("| fault | system | n | write outage: median (min … max) s | multi-host writer s | reads s | acknowledged | lost | most lost in a run | two primaries | old's last ack / new's first s | fence late s | writable after its end s | whole again s | not whole | a run took s |\n")
+	text.WriteString(strings.Repeat("| --- ", 16) + "|\n")
 	for _, k := range order {
 		text.WriteString(row(k, groups[k]))
 	}
@@ -38,43 +38,47 @@ func Table(w io.Writer, runs []Run) error {
 }
 
 func row(k key, runs []Run) string {
-	acknowledged, lost, most, overlapping, stuck := 0, 0, 0, 0, 0
+	acknowledged, lost, most, stuck := 0, 0, 0, 0
 	for _, run := range runs {
 		acknowledged += run.Acknowledged
 		lost += run.Lost.Rows
 		most = max(most, run.Lost.Rows)
-		if run.Overlap > 0 {
-			overlapping++
-		}
-		if run.Healthy == nil {
+		if run.Failed() {
 			stuck++
 		}
 	}
-	two := "never"
-	if overlapping > 0 {
-		two = fmt.Sprintf("%d runs, ≤ %.2f s", overlapping, slices.Max(each(runs, func(r Run) *float64 { return &r.Overlap })))
-	}
-	system := k.setup.System + " " + k.setup.Plan
-	if k.setup.Replication != "none" {
-		system += " " + k.setup.Replication
-	}
 	cells := []string{
-		k.fault, system, fmt.Sprint(len(runs)),
-		spread(each(runs, func(r Run) *float64 { return &r.WriteOutage })),
-		spread(each(runs, func(r Run) *float64 { return &r.MultiHostOutage })),
-		spread(each(runs, func(r Run) *float64 { return r.ReadOutage })),
-		fmt.Sprint(acknowledged), fmt.Sprint(lost), fmt.Sprint(most), two,
-		middle(each(runs, func(r Run) *float64 { return r.OldLast })) + " / " + middle(each(runs, func(r Run) *float64 { return r.NewFirst })),
-		spread(each(runs, func(r Run) *float64 { return r.FenceLate })),
-		spread(each(runs, func(r Run) *float64 { return &r.Writable })),
-		spread(each(runs, func(r Run) *float64 { return r.Healthy })),
+		k.fault, k.setup.String(), fmt.Sprint(len(runs)),
+		spread(Each(runs, func(r Run) *float64 { return &r.WriteOutage })),
+		spread(Each(runs, func(r Run) *float64 { return &r.MultiHostOutage })),
+		spread(Each(runs, func(r Run) *float64 { return r.ReadOutage })),
+		fmt.Sprint(acknowledged), fmt.Sprint(lost), fmt.Sprint(most), TwoPrimaries(runs),
+		middle(Each(runs, func(r Run) *float64 { return r.OldLast })) + " / " + middle(Each(runs, func(r Run) *float64 { return r.NewFirst })),
+		spread(Each(runs, func(r Run) *float64 { return r.FenceLate })),
+		spread(Each(runs, func(r Run) *float64 { return &r.Writable })),
+		spread(Each(runs, func(r Run) *float64 { return r.Healthy })),
 		fmt.Sprint(stuck),
+		middle(Each(runs, func(r Run) *float64 { return &r.Took })),
 	}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
-// each collects a figure of those runs that have it.
-func each(runs []Run, figure func(Run) *float64) []float64 {
+// TwoPrimaries tells in how many runs two servers acknowledged at one instant.
+func TwoPrimaries(runs []Run) string {
+	count, longest := 0, 0.0
+	for _, run := range runs {
+		if run.Overlap > 0 {
+			count, longest = count+1, max(longest, run.Overlap)
+		}
+	}
+	if count == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%d runs, ≤ %.2f s", count, longest)
+}
+
+// Each collects a figure of those runs that have it.
+func Each(runs []Run, figure func(Run) *float64) []float64 {
 	var all []float64
 	for _, run := range runs {
 		if value := figure(run); value != nil {

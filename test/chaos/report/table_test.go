@@ -32,7 +32,7 @@ func TestFileAndTable(t *testing.T) {
 	if err := report.Table(&text, runs); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| postgres-killed | holdfast cluster-small quorum | 3 | 2.00 (1.00 … 4.00) |", "| 300 | 0 |", "2 runs, ≤ 0.20 s", "6.00 (5.00 … 7.00) | 0 |"} {
+	for _, want := range []string{"| postgres-killed | holdfast cluster-small quorum | 3 | 2.00 (1.00 … 4.00) |", "| 300 | 0 |", "2 runs, ≤ 0.20 s", "6.00 (5.00 … 7.00) | 0 | 0.00 |"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table has no %q:\n%s", want, text.String())
 		}
