@@ -198,7 +198,7 @@ func (d *demo) awaitThirdNode(ctx context.Context) error {
 
 // follows asks the node itself.
 func (d *demo) follows(ctx context.Context, n node) error {
-	ctx, cancel := context.WithTimeout(ctx, longestSilence)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	conn, err := d.connect(ctx, d.cluster, n.name)
 	if err != nil {

@@ -67,7 +67,7 @@ func (d *demo) deprovision(ctx context.Context, in *instance) error {
 }
 
 // longestSilence is how long the same word of progress is not repeated.
-const longestSilence = 2 * time.Second
+const longestSilence = time.Second
 
 // follow prints an operation's progress until it ends, after a mark that tells it
 // from what else goes on.
