@@ -66,7 +66,8 @@ func (d *demo) deprovision(ctx context.Context, in *instance) error {
 	return d.follow(ctx, in, started, "")
 }
 
-// longestSilence is how long the same word of progress is not repeated.
+// longestSilence is how long nothing at all is printed before a word of progress
+// is repeated; polls come on top.
 const longestSilence = time.Second
 
 // follow prints an operation's progress until it ends, after a mark that tells it
@@ -75,10 +76,10 @@ func (d *demo) follow(ctx context.Context, in *instance, started osbclient.Start
 	if !started.Async {
 		return nil
 	}
-	begin, said, saidAt := time.Now(), "", time.Time{}
+	begin, said := time.Now(), ""
 	last, err := d.broker.Wait(ctx, in.id, d.service.ID, in.plan.ID, started.Operation, func(last osbclient.LastOperation) {
-		if last.Description != said || time.Since(saidAt) > longestSilence {
-			said, saidAt = last.Description, time.Now()
+		if last.Description != said || d.silent() {
+			said = last.Description
 			d.say("%s%5.1f s  %s", mark, time.Since(begin).Seconds(), said)
 		}
 	})
