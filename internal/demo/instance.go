@@ -28,8 +28,8 @@ func newInstance(plan string, parameters map[string]any) *instance {
 	return &instance{planName: plan, parameters: parameters, id: osbclient.NewID(), binding: osbclient.NewID()}
 }
 
-// provisionLimit bounds a create and a delete.
-const provisionLimit = 5 * time.Minute
+// provisionLimit bounds a create, compilation of packages included, and a delete.
+const provisionLimit = 10 * time.Minute
 
 func (d *demo) order(ctx context.Context, in *instance) (osbclient.Started, error) {
 	const org, space = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
@@ -83,6 +83,9 @@ func (d *demo) follow(ctx context.Context, in *instance, started osbclient.Start
 			d.say("%s%5.1f s  %s", mark, time.Since(begin).Seconds(), said)
 		}
 	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the operation has not ended after %s; its last words: %s", provisionLimit, said)
+	}
 	if err != nil {
 		return err
 	}
