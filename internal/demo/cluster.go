@@ -70,7 +70,7 @@ func (d *demo) startWriter(ctx context.Context) error {
 	d.writer = startWriter(ctx, func(ctx context.Context) (*pgx.Conn, error) { return d.connect(ctx, d.cluster, "") })
 	return d.awaitAcks(ctx, failoverLimit, func(acks []ack) bool { return len(acks) >= enough }, func() {
 		acks := d.writer.acked()
-		d.say("%d rows acknowledged by %s", len(acks), d.cluster.node(acks[len(acks)-1].address).name)
+		d.say("%d rows acknowledged by %s", len(acks), d.cluster.node(acks[len(acks)-1].address).short())
 	})
 }
 
@@ -111,7 +111,7 @@ func (d *demo) killPrimary(ctx context.Context) error {
 	if err := d.config.Stack.Folder.KillVM(d.killed.address); err != nil {
 		return err
 	}
-	d.say("%s is dead", d.killed.name)
+	d.say("%s is dead", d.killed.short())
 	var first ack
 	return d.awaitAcks(ctx, failoverLimit, func(acks []ack) bool {
 		for _, a := range acks {
@@ -123,7 +123,7 @@ func (d *demo) killPrimary(ctx context.Context) error {
 		return false
 	}, func() {
 		d.say("%s acknowledges now; between the last row before and the first one after: %.2f s",
-			d.cluster.node(first.address).name, outage(d.writer.acked(), at).Seconds())
+			d.cluster.node(first.address).short(), outage(d.writer.acked(), at).Seconds())
 	})
 }
 
@@ -181,15 +181,15 @@ func (d *demo) awaitThirdNode(ctx context.Context) error {
 	for {
 		err := d.follows(ctx, d.killed)
 		if err == nil {
-			d.say("%s is a standby with all rows, %.1f s after its VM died; nobody did anything", d.killed.name, time.Since(d.killedAt).Seconds())
+			d.say("%s is a standby with all rows, %.1f s after its VM died; nobody did anything", d.killed.short(), time.Since(d.killedAt).Seconds())
 			return nil
 		}
 		if d.silent() {
-			d.say("%5.1f s  %s: %s", time.Since(begin).Seconds(), d.killed.name, oneLine(err))
+			d.say("%5.1f s  %s: %s", time.Since(begin).Seconds(), d.killed.short(), oneLine(err))
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not back: %w", d.killed.name, err)
+			return fmt.Errorf("%s is not back: %w", d.killed.short(), err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -170,10 +170,12 @@ func (d *demo) startStack(ctx context.Context) (err error) {
 	if d.network, err = d.stack.Network(ctx); err != nil {
 		return err
 	}
-	d.lookup = resolver.Lookup(d.stack.Resolver())
+	dns, names := d.stack.Resolver()
+	d.lookup = resolver.Lookup(dns, names)
 	access := d.stack.Access()
 	d.broker = &osbclient.Broker{URL: access.URL, Username: access.Username, Password: secret.New(access.Password)}
 	d.say("the broker answers on %s; VMs get addresses from %s", access.URL, d.network.Subnet)
+	d.say("names in %s are answered on %s; this machine's own resolver is not touched", names, dns)
 	return nil
 }
 

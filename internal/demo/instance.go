@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
@@ -23,6 +24,12 @@ type instance struct {
 
 // node is one server's place: its name stays, and so does its address here.
 type node struct{ name, address string }
+
+// short is the first label of its name.
+func (n node) short() string {
+	first, _, _ := strings.Cut(n.name, ".")
+	return first
+}
 
 func newInstance(plan string, parameters map[string]any) *instance {
 	return &instance{planName: plan, parameters: parameters, id: osbclient.NewID(), binding: osbclient.NewID()}
@@ -122,7 +129,7 @@ func (d *demo) findNodes(ctx context.Context, in *instance) error {
 			return fmt.Errorf("look up %s: %w", name, err)
 		}
 		in.nodes = append(in.nodes, node{name, addresses[0]})
-		d.say("%-9s %s is %s by DNS; this machine's own is not touched", "node", name, addresses[0])
+		d.say("%-9s %s, now %s", "node", name, addresses[0])
 	}
 	return nil
 }

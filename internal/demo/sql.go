@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -92,15 +94,20 @@ func (d *demo) gone(ctx context.Context, in *instance) error {
 	if !errors.As(err, &fault) || !fault.IsNotFound {
 		return fmt.Errorf("the name %s should be unknown, but the answer is: %v", host, err)
 	}
-	var addresses []string
-	for _, n := range in.nodes {
-		address := net.JoinHostPort(n.address, fmt.Sprint(in.credentials["port"]))
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
-		if err == nil {
-			conn.Close()
-			return fmt.Errorf("something still answers on %s", address)
-		}
-		addresses = append(addresses, address)
+	addresses, answers := make([]string, len(in.nodes)), make([]bool, len(in.nodes))
+	var wait sync.WaitGroup
+	for i, n := range in.nodes {
+		addresses[i] = net.JoinHostPort(n.address, fmt.Sprint(in.credentials["port"]))
+		wait.Go(func() {
+			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addresses[i])
+			if answers[i] = err == nil; answers[i] {
+				conn.Close()
+			}
+		})
+	}
+	wait.Wait()
+	if i := slices.Index(answers, true); i >= 0 {
+		return fmt.Errorf("something still answers on %s", addresses[i])
 	}
 	d.say("%s: its name is unknown, and nothing answers on %s", in.planName, strings.Join(addresses, ", "))
 	return nil
