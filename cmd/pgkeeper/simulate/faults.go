@@ -105,18 +105,8 @@ func (w *world) injectOutside(f *fault, n *node, end func(func())) {
 		}
 		w.reboot(n, f.Kind == loseDisk, end)
 	case isolate:
-		for other := range 4 {
-			if other != n.index {
-				w.net.cutOff(n.index, other, 1, f.OneWay)
-			}
-		}
-		end(func() {
-			for other := range 4 {
-				if other != n.index {
-					w.net.cutOff(n.index, other, -1, f.OneWay)
-				}
-			}
-		})
+		w.net.isolate(n.index, 1, f.OneWay)
+		end(func() { w.net.isolate(n.index, -1, f.OneWay) })
 	case cutLink, cutConsul:
 		other := f.Other
 		if f.Kind == cutConsul {
