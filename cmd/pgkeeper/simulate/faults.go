@@ -224,7 +224,7 @@ func (w *world) mayLoseDisk(n *node) bool {
 		return false
 	}
 	for _, other := range w.nodes {
-		if d := &other.disk; other != n && (!d.present || d.rewinding || !v.Members.Value.Has(other.name, d.identity)) {
+		if d := &other.disk; other != n && (!d.present || d.rewinding || d.rewound != nil || !v.Members.Value.Has(other.name, d.identity)) {
 			return false
 		}
 	}
