@@ -85,7 +85,7 @@ func TestARunningStandby(t *testing.T) {
 		{name: "the upstream has removed log that it needs", node: "node-1", given: func(s *scene) { s.server().LogLost = true }, after: second / 4, want: []string{"StopCleanly"}},
 		{name: "it neither streams nor replays for less than a minute", node: "node-1", given: func(s *scene) { s.server().Streaming = false }, after: 60 * second},
 		{name: "and for longer: only a fresh copy helps", node: "node-1", given: func(s *scene) { s.server().Streaming = false }, after: 61 * second, want: []string{"StopCleanly"}},
-		{name: "nobody leads: it keeps its upstream", node: "node-1", given: primaryDied(), after: 5 * second},
+		{name: "nobody leads for as long as a server may run without a renewal: it ends its walreceiver", node: "node-1", given: primaryDied(), after: 5 * second, want: []string{"Detach"}},
 		{name: "asked to detach", node: "node-1", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 4}) }, want: []string{"grant", "Detach"}},
 		{name: "asked to detach for an earlier lease", node: "node-1", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 2}) },
 			want: []string{"refuse: the lease has passed on"}},

@@ -35,8 +35,8 @@ func isPromoted(timeline uint32) func(*scene) {
 func TestTheOrderOfATakeover(t *testing.T) {
 	s := as("node-1", decide.Quorum).steady()
 	play(t, s, []step{
-		{name: "1: the survivors are not ahead, and the lease is free", given: primaryDied(), after: 6 * second, want: []string{"take 4"}},
-		{name: "2: walreceivers end, here and there", want: []string{"ask [node-0 node-2] to detach", "Detach"}},
+		{name: "1: the survivors are not ahead, and the lease is free", given: primaryDied(), after: 6 * second, want: []string{"Detach", "take 4"}},
+		{name: "2: walreceivers end, here and there", want: []string{"ask [node-0 node-2] to detach"}},
 		{name: "this node's has ended", given: selfDetached, after: second, want: []string{"ask [node-0 node-2] to detach"}, then: primaryIs("node-0")},
 		{name: "the other has agreed, its receiver is not gone yet", given: detached("node-2", 4, false), after: second, want: []string{"ask [node-0] to detach"}, then: primaryIs("node-0")},
 		{name: "3: compare again, and write down who is primary", given: detached("node-2", 4, true),
