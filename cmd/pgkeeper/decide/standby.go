@@ -121,7 +121,18 @@ func (t *turn) startStandby(source *Peer) {
 		t.is(Rejoining, "waits for a leader to rewind to")
 		return
 	}
+	if source == nil && t.justEnded() {
+		t.is(Rejoining, "lets the next primary begin first")
+		return
+	}
 	t.start(Start{Standby: true})
+}
+
+// justEnded says whether this node's server has ended a moment ago, beside others
+// that can lead. What its data reach is known without a server, and one that is
+// started before there is a primary only competes with its promotion.
+func (t *turn) justEnded() bool {
+	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
 }
 
 // standBy has a running standby follow the primary.
