@@ -122,6 +122,10 @@ func (t *turn) startStandby(source *Peer) {
 		t.is(Rejoining, "waits for a leader to rewind to")
 		return
 	}
+	if source == nil && t.justEnded() {
+		t.is(Rejoining, "lets the next primary begin first")
+		return
+	}
 	t.start(Start{Standby: true})
 }
 
@@ -134,6 +138,13 @@ func (t *turn) rewoundInVain(source *Peer) {
 	}
 	t.needClone = true
 	t.also(Fence{Why: "was rewound to " + string(from) + ", which leads no more"})
+}
+
+// justEnded says whether this node's server has ended a moment ago, beside others
+// that can lead. What its data reach is known without a server, and one that is
+// started before there is a primary only competes with its promotion.
+func (t *turn) justEnded() bool {
+	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
 }
 
 // standBy has a running standby follow the primary.

@@ -64,11 +64,6 @@ func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 	return nil
 }
 
-// StopCleanly stops the server, fast mode; after the bound it is killed.
-func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
-	return c.guard.Stop(ctx, "fast", within)
-}
-
 // Promote makes the standby the primary of exactly this timeline.
 func (c *Cluster) Promote(ctx context.Context, a decide.Promote) error {
 	c.sure()
