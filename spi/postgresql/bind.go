@@ -42,6 +42,8 @@ func (b binding) comment() string {
 	return fmt.Sprintf("holdfast binding: read_only=%t connection_limit=%d", b.parameters.ReadOnly, b.parameters.ConnectionLimit)
 }
 
+func (b binding) mark() string { return fmt.Sprintf("COMMENT ON ROLE %s IS '%s'", b.role, b.comment()) }
+
 // Bind makes the binding's login role, all of it or nothing.
 func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials, error) {
 	b, err := newBinding(in)
@@ -56,10 +58,14 @@ func (s *Service) Bind(ctx context.Context, in spi.BindRequest) (spi.Credentials
 	err = s.onPrimary(ctx, in.Instance, database, func(ctx context.Context, conn *pgx.Conn) error {
 		primary = conn.Config().Host
 		err := s.execAll(ctx, conn, statements)
-		if hasCode(err, codeDuplicateObject, codeUniqueViolation) {
-			return b.check(ctx, conn)
+		if !hasCode(err, codeDuplicateObject, codeUniqueViolation) {
+			return err
 		}
-		return err
+		if err := b.check(ctx, conn); err != nil {
+			return err
+		}
+		// An earlier attempt may have given up waiting for a standby to have it.
+		return s.execAll(ctx, conn, []string{b.mark()})
 	})
 	if err != nil {
 		return nil, err
@@ -103,7 +109,7 @@ func (b binding) statements() ([]string, error) {
 	statements := []string{
 		fmt.Sprintf("CREATE ROLE %s LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT %d PASSWORD '%s' IN ROLE %s", b.role, b.parameters.ConnectionLimit, verifier, group),
 		fmt.Sprintf("GRANT %s TO CURRENT_USER", b.role), // to remove it again
-		fmt.Sprintf("COMMENT ON ROLE %s IS '%s'", b.role, b.comment()),
+		b.mark(),
 	}
 	if b.parameters.ReadOnly {
 		return append(statements, fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET default_transaction_read_only = on", b.role, database)), nil

@@ -36,6 +36,9 @@ func newCluster(t *testing.T) *cluster {
 	in.Nodes = []spi.Node{{Name: "postgresql/0", Index: 0, Address: "127.0.0.2"}, {Name: "postgresql/1", Index: 1, Address: "127.0.0.1"}}
 	primary := startServer(t, port, p)
 	standby := primary.startStandby("127.0.0.2", p)
+	if err := registerAt(sharedConsul(t).management(t), in.Deployment, "127.0.0.1", in.Deployment); err != nil {
+		t.Fatal(err)
+	}
 	if err := service.Configure(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,9 @@ func TestContract(t *testing.T) {
 					Service: open(t, service),
 					Deploy: func(t *testing.T, p spi.Preparation) []spi.Node {
 						startServer(t, port, p)
+						if err := registerAt(sharedConsul(t).management(t), spitest.Deployment, "127.0.0.1", spitest.Deployment); err != nil {
+							t.Fatal(err)
+						}
 						return []spi.Node{{Name: "postgresql/0", Address: "127.0.0.1"}}
 					},
 					BadParameters: map[string]string{

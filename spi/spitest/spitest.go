@@ -85,6 +85,9 @@ func checkPlan(t *testing.T, plan spi.Plan, siblings, ids map[string]bool) {
 	}
 }
 
+// Deployment is the name of the instance's that is really made.
+const Deployment = "hf-6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c001"
+
 // newInstance is an instance of the catalog's first plan, not prepared yet.
 func newInstance(t *testing.T, p Provider) spi.Instance {
 	t.Helper()
@@ -93,7 +96,7 @@ func newInstance(t *testing.T, p Provider) spi.Instance {
 		t.Fatal(err)
 	}
 	service := catalog.Services[0]
-	return spi.Instance{ID: "6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c001", Deployment: "hf-6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c001", ServiceID: service.ID, PlanID: service.Plans[0].ID}
+	return spi.Instance{ID: "6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c001", Deployment: Deployment, ServiceID: service.ID, PlanID: service.Plans[0].ID}
 }
 
 // prepared takes over what a preparation says.
@@ -118,7 +121,7 @@ func prepare(t *testing.T, p Provider) {
 	if !reflect.DeepEqual(plain(first), plain(second)) {
 		t.Error("preparing again with the secrets of the first time gave something else")
 	}
-	in.ID = "6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c002"
+	in.ID, in.Deployment = "6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c002", "hf-6f2c1f4e-5a52-4c83-9a6e-30b7f0a1c002"
 	other, err := p.Service.Prepare(t.Context(), spi.PrepareRequest{Instance: in})
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ const (
 	KindCheckpoint
 	KindCreateSlot
 	KindDropSlot
+	KindAdvanceSlots
 	KindRewind
 	KindClone
 	KindRemember
@@ -136,6 +137,9 @@ type StopCleanly struct{ Within time.Duration }
 type Promote struct {
 	Timeline  uint32
 	SyncNames []Node
+	// Slots are made before: a standby that asks for one that is not there yet
+	// tries again only after a while, and with quorum commit nobody can write until then.
+	Slots []Node
 }
 
 // Detach clears primary_conninfo, reloads, and ends when pg_stat_wal_receiver is
@@ -161,6 +165,10 @@ type CreateSlot struct{ Node Node }
 
 // DropSlot drops the slot of a node that is gone.
 type DropSlot struct{ Node Node }
+
+// AdvanceSlots has a standby's slots hold no more log than the standby keeps for
+// itself, and drops those that have lost what they held.
+type AdvanceSlots struct{}
 
 // Rewind makes the data of a former primary or a diverged standby a standby's of
 // Node: CHECKPOINT there, the marker, single-user recovery when it was not shut
@@ -206,6 +214,7 @@ func (SetSyncNames) Kind() Kind { return KindSetSync }
 func (Checkpoint) Kind() Kind   { return KindCheckpoint }
 func (CreateSlot) Kind() Kind   { return KindCreateSlot }
 func (DropSlot) Kind() Kind     { return KindDropSlot }
+func (AdvanceSlots) Kind() Kind { return KindAdvanceSlots }
 func (Rewind) Kind() Kind       { return KindRewind }
 func (Clone) Kind() Kind        { return KindClone }
 func (Remember) Kind() Kind     { return KindRemember }

@@ -129,15 +129,20 @@ func (t *turn) compareRequired(position Position, since Instant) string {
 		return ""
 	}
 	for _, c := range k.Copies {
-		why := t.compareCopy(c, position, since)
-		if why != "" && c.ID == t.lease().Primary && t.lease().Previous != (Copy{}) && t.compareCopy(t.lease().Previous, position, since) == "" {
-			why = ""
-		}
-		if why != "" {
+		if why := t.compareCopy(c, position, since); why != "" && t.required(c, position, since) {
 			return why
 		}
 	}
 	return ""
+}
+
+// required says whether nothing can stand in for a copy in the comparison. What
+// the last primary's own copy is listed for, writes acknowledged before its
+// promotion, the primary before it has as well.
+func (t *turn) required(c Copy, position Position, since Instant) bool {
+	previous := t.lease().Previous
+	return t.listed(c.Node, c.ID) &&
+		(c.ID != t.lease().Primary || previous == (Copy{}) || t.compareCopy(previous, position, since) != "")
 }
 
 // compareCopy says why a position cannot be said to be no less advanced than a copy's.

@@ -20,22 +20,20 @@ func (t *turn) handOver() {
 	}
 }
 
-// afterStop hands the lease over once the successor has the shutdown
-// checkpoint, or gives the switchover up.
+// afterStop hands the lease over as soon as it is certain where the log ends:
+// the successor takes it only when it has all of that, and nobody else may for a
+// while. Where the end is not certain the switchover is given up.
 func (t *turn) afterStop() {
 	h := &t.handover
-	data := &t.in.Local.Data
-	t.is(HandingOver, "stopped; waits until "+string(h.target)+" has all of it")
-	if p := t.peer(h.target); p != nil && data.Exact && p.AskedAt >= t.goneSince &&
-		p.Status.Known && p.Status.Position.Timeline == data.End.Timeline && p.Status.Position.LSN >= data.End.LSN {
+	t.is(HandingOver, "stopped; looks for the end of its log")
+	if t.in.Local.Data.Exact && h.target != "" {
 		t.release(h.target, "handed over")
 		return
 	}
-	t.compareSoon()
 	if t.now.Sub(t.goneSince) < t.cfg.Heir {
 		return
 	}
-	t.endHandover(false, "the standby did not receive the end of the log")
+	t.endHandover("the end of the log is not certain")
 	if t.draining {
 		if t.others() {
 			t.release("", "the node is draining")
@@ -45,20 +43,30 @@ func (t *turn) afterStop() {
 	t.startOwn()
 }
 
-// noteHandover ends a switchover whose lease has gone over.
+// noteHandover ends a switchover whose lease has gone over, and tells who asked
+// for it once somebody has it.
 func (t *turn) noteHandover() {
-	if t.handover.active && t.view.AnsweredAt != 0 && !t.mine() {
-		t.endHandover(t.lease().Released || t.lease().Node == t.handover.target, "the lease was lost")
+	if t.view.AnsweredAt == 0 {
+		return
 	}
+	if t.handover.active && !t.mine() {
+		t.asked, t.handover = t.handover.id, handover{}
+	}
+	if t.asked == 0 || t.lease().Released {
+		return
+	}
+	why := ""
+	if t.mine() {
+		why = "no standby took over"
+	}
+	t.actions = append(t.actions, Reply{ID: t.asked, Granted: why == "", Why: why})
+	t.asked = 0
 }
 
-// endHandover answers who asked for the switchover.
-func (t *turn) endHandover(done bool, why string) {
-	if done {
-		why = ""
-	}
+// endHandover gives a switchover up and tells who asked for it.
+func (t *turn) endHandover(why string) {
 	if t.handover.id != 0 {
-		t.actions = append(t.actions, Reply{ID: t.handover.id, Granted: done, Why: why})
+		t.actions = append(t.actions, Reply{ID: t.handover.id, Why: why})
 	}
 	t.handover = handover{}
 }

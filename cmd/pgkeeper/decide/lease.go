@@ -81,8 +81,13 @@ func (u *Unchanged) addSync(written *Entry[Sync]) {
 	}
 }
 
-// release plans to give the lease up: nothing accepts writes here any more.
+// release plans to give the lease up: nothing accepts writes here any more. It
+// does not while a start that was asked for may still bring up a primary.
 func (t *turn) release(heir Node, why string) {
+	if t.starting && !t.in.Local.Data.Standby {
+		t.why = "waits for the end of a start before it gives the lease up"
+		return
+	}
 	l := *t.lease()
 	l.Beat++
 	l.Released, l.Heir = true, heir
@@ -102,7 +107,9 @@ func (t *turn) release(heir Node, why string) {
 // giveBack plans to abandon a takeover before the promotion.
 func (t *turn) giveBack(heir Node, why string) {
 	t.release(heir, why)
-	t.plan.Purpose = GiveBack
+	if t.plan.Purpose == ReleaseLease {
+		t.plan.Purpose = GiveBack
+	}
 }
 
 // write sends what is planned, one write at a time.
@@ -119,6 +126,9 @@ func (t *turn) write() {
 	switch {
 	case t.urgent || extra || t.now.Sub(t.renewedAt) > t.cfg.Renew*3/2:
 		every = t.cfg.Tick / 2 // not in a tight loop when it is refused
+		if t.wroteOK {
+			every = t.cfg.Tick / 8
+		}
 	case t.renewedAt == 0:
 		every = 0
 	}

@@ -90,34 +90,6 @@ func (t *turn) alias() {
 	t.plan.Alias = &want
 }
 
-// slots makes slots for the members and for nodes that are about to be, and drops
-// those of nodes that are gone: a slot that nobody reads keeps log for ever.
-func (t *turn) slots() {
-	have := t.in.Local.Server.Slots
-	for _, r := range t.view.Nodes {
-		if !hasNode(have, r.Node) && t.needsSlot(r.Node) {
-			t.also(CreateSlot{Node: r.Node})
-			return
-		}
-	}
-	for _, node := range have {
-		if !t.needsSlot(node) && !t.streams(node) {
-			t.also(DropSlot{Node: node})
-			return
-		}
-	}
-}
-
-// needsSlot says whether a node streams from this one or may begin to: a member
-// in any case, another while its keeper answers.
-func (t *turn) needsSlot(node Node) bool {
-	if node == t.cfg.Node || hasNode(t.removing, node) {
-		return false
-	}
-	_, member := t.view.Members.Value.Of(node)
-	return member || t.fresh(t.peer(node))
-}
-
 func sameNodes(a, b []Node) bool {
 	if len(a) != len(b) {
 		return false

@@ -41,6 +41,10 @@ func (t *turn) restart() {
 		t.afterStop()
 		return
 	}
+	if t.starting {
+		t.why = "starts its own server again"
+		return
+	}
 	if t.others() && !t.keepLocal {
 		heir, wait := t.standIn()
 		if heir != "" {

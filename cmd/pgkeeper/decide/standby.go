@@ -105,6 +105,11 @@ func (t *turn) startStandby(source *Peer) {
 		}
 		return
 	}
+	if t.left && t.now.Sub(t.goneSince) < t.cfg.Lease {
+		// Started again, they would only be stopped when the leader is seen again.
+		t.is(Rejoining, "waits for a leader to rewind to")
+		return
+	}
 	t.start(Start{Standby: true})
 }
 
@@ -112,9 +117,11 @@ func (t *turn) startStandby(source *Peer) {
 func (t *turn) standBy(source *Peer) {
 	s := &t.in.Local.Server
 	position, known := t.position()
+	diverged := known && Diverged(position, s.History, source.Status.Position, source.Status.History)
+	t.left = t.left && (diverged || !known)
 	t.is(StandbyRole, "follows "+string(source.Node))
 	switch {
-	case known && Diverged(position, s.History, source.Status.Position, source.Status.History):
+	case diverged:
 		t.is(Rejoining, "has left the history of "+string(source.Node))
 		t.left = true // although the end of its log may not be certain once it has stopped
 		t.do(StopCleanly{Within: t.cfg.StopWithin})
@@ -124,6 +131,7 @@ func (t *turn) standBy(source *Peer) {
 		t.needClone = true
 	case s.Streaming:
 		t.standing = progress{}
+		t.standbySlots()
 	default:
 		t.stuck(position)
 	}

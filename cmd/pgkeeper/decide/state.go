@@ -16,6 +16,7 @@ type State struct {
 	sent      Write   // under way; Purpose 0: none
 	doubt     doubt   // writes whose answers were lost
 	lastWrite Instant // when the latest was sent
+	wroteOK   bool    // the latest has succeeded
 	plain     bool    // the next write leaves the alias out: with it, one has failed
 
 	renewedAt  Instant // start of the last write that confirmed the lease
@@ -45,16 +46,19 @@ type State struct {
 	retryAt       Instant // no repetition of a failed action before
 	standing      progress
 
-	sync      syncProgress
-	streamed  []streamed // when a standby was last seen streaming
-	removing  []Node     // members to be removed
-	binding   bool       // the lease is to bind this sole member, which is about to admit another
-	alone     bool       // nobody is admitted until nobody else streams
-	handover  handover
-	draining  bool
-	drainID   uint64
-	forced    Instant // an operator's forced failover counts until then
-	comparing Instant // peers were last polled out of turn
+	sync       syncProgress
+	streamed   []streamed // when a standby was last seen streaming
+	removing   []Node     // members to be removed
+	binding    bool       // the lease is to bind this sole member, which is about to admit another
+	alone      bool       // nobody is admitted until nobody else streams
+	handover   handover
+	asked      uint64 // the request of a switchover whose lease was released
+	draining   bool
+	drainID    uint64
+	forced     Instant // an operator's forced failover counts until then
+	comparing  Instant // peers were last polled out of turn
+	detachesAt Instant // survivors were last asked to end their walreceivers
+	slotsAt    Instant // a standby's slots were last advanced
 
 	registration Registration // last asked for
 	registeredAt Instant

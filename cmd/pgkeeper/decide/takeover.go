@@ -17,7 +17,8 @@ func (t *turn) takeover() {
 		t.detached = max(t.detached, l.Epoch)
 	}
 	if t.now.Sub(t.tookAt) > t.cfg.TakeoverWithin {
-		t.giveBack("", "the takeover does not end")
+		// The last primary needs no comparison: where this one cannot end, it can.
+		t.giveBack(t.memberWith(l.Primary).Node, "the takeover does not end")
 		return
 	}
 	if t.in.Local.Server.State == Gone {
@@ -27,9 +28,12 @@ func (t *turn) takeover() {
 	if !t.standsBy() {
 		return
 	}
-	if !t.cfg.WithoutReceiverWait && !t.detach() {
-		t.why = "ends its walreceiver"
-		return
+	if !t.cfg.WithoutReceiverWait {
+		t.askSurvivors() // beside this node's own, which takes as long
+		if !t.detach() {
+			t.why = "ends its walreceiver"
+			return
+		}
 	}
 	position, known := t.position()
 	if !known {
@@ -50,17 +54,15 @@ func (t *turn) takeover() {
 // settle waits until the survivors' walreceivers have ended and compares again.
 // It returns why the promotion must wait, and the node that should have the lease instead.
 func (t *turn) settle(position Position) (why string, heir Node) {
-	forced := t.now < t.forced
-	var ask []Node
+	since := t.tookAt - Instant(t.cfg.PeerFresh)
 	for i := range t.in.Peers {
 		p := &t.in.Peers[i]
 		if !t.mustSettle(p) {
 			continue
 		}
-		required := t.listed(p.Node, p.Status.ID)
+		required := t.required(Copy{p.Node, p.Status.ID}, position, since)
 		if settled := p.Status.Detached >= t.lease().Epoch && p.Status.Settled; !settled {
 			if !t.cfg.WithoutReceiverWait {
-				ask = append(ask, p.Node)
 				if required || (t.fresh(p) && t.now.Sub(t.tookAt) < t.cfg.Renew) {
 					why = "waits until the walreceiver has ended on " + string(p.Node)
 				}
@@ -71,17 +73,37 @@ func (t *turn) settle(position Position) (why string, heir Node) {
 			return "behind " + string(p.Node), p.Node
 		}
 	}
-	if forced {
+	if t.now < t.forced {
 		return "", ""
 	}
-	if len(ask) > 0 {
-		t.also(AskDetaches{Nodes: ask, Holder: t.me(), Epoch: t.lease().Epoch})
-		t.compareSoon()
-	}
 	if why == "" {
-		why = t.compareRequired(position, t.tookAt-Instant(t.cfg.PeerFresh))
+		why = t.compareRequired(position, since)
 	}
 	return why, ""
+}
+
+// askSurvivors asks those to end their walreceivers that have not agreed to yet,
+// and looks how far the others have come.
+func (t *turn) askSurvivors() {
+	var ask []Node
+	unsettled := false
+	for i := range t.in.Peers {
+		p := &t.in.Peers[i]
+		if !t.mustSettle(p) {
+			continue
+		}
+		agreed := p.Status.Detached >= t.lease().Epoch
+		unsettled = unsettled || !agreed || !p.Status.Settled
+		if !agreed {
+			ask = append(ask, p.Node)
+		}
+	}
+	if len(ask) > 0 && t.now.Sub(t.detachesAt) >= t.cfg.Tick/2 && t.also(AskDetaches{Nodes: ask, Holder: t.me(), Epoch: t.lease().Epoch}) {
+		t.detachesAt = t.now
+	}
+	if unsettled {
+		t.compareSoon()
+	}
 }
 
 // mustSettle says whether a peer's copy takes part in the comparison at all.
@@ -129,8 +151,19 @@ func (t *turn) promote() {
 	case min(guard.Deadline, t.leaseUntil).Sub(t.now) < t.cfg.Hold/3:
 		t.why = "waits for a renewal"
 	default:
-		if t.do(Promote{Timeline: t.lease().Reserved, SyncNames: t.names()}) {
+		if t.do(Promote{Timeline: t.lease().Reserved, SyncNames: t.names(), Slots: t.followers()}) {
 			t.promoting, t.promoteBegan = true, t.now
 		}
 	}
+}
+
+// followers returns the members that answer: those will follow this node at once.
+func (t *turn) followers() []Node {
+	var nodes []Node
+	for _, m := range t.view.Members.Value {
+		if m.Node != t.cfg.Node && t.fresh(t.peer(m.Node)) {
+			nodes = append(nodes, m.Node)
+		}
+	}
+	return nodes
 }

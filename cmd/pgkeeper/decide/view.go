@@ -36,7 +36,7 @@ func (t *turn) absorb() {
 
 // wrote takes in how a write of the lease ended.
 func (t *turn) wrote(w Write, r *Result) {
-	t.sent = Write{}
+	t.sent, t.wroteOK = Write{}, r.Outcome == OK
 	switch r.Outcome {
 	case OK:
 		if w.Purpose == TakeLease || w.Purpose == RenewLease {

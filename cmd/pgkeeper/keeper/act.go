@@ -79,6 +79,8 @@ func (k *Keeper) aside(ctx context.Context, action decide.Action) error {
 		return k.cluster.CreateSlot(ctx, a.Node)
 	case decide.DropSlot:
 		return k.cluster.DropSlot(ctx, a.Node)
+	case decide.AdvanceSlots:
+		return k.cluster.AdvanceSlots(ctx)
 	}
 	return fmt.Errorf("unknown action %T", action)
 }

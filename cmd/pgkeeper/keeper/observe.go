@@ -11,6 +11,7 @@ import (
 
 const (
 	lookWithin    = 2 * time.Second
+	lookHot       = 30 * time.Millisecond
 	inspectWithin = 2 * time.Minute // it may read gigabytes of log for its end
 )
 
@@ -38,9 +39,11 @@ func (k *Keeper) viewed(view decide.View) {
 	if k.facts.consul.FailingSince != 0 {
 		k.log.Info("consul answers again")
 	}
-	if view.Leader.Value.Epoch != k.facts.consul.View.Leader.Value.Epoch {
+	now, before := &view.Leader.Value, &k.facts.consul.View.Leader.Value
+	if now.Epoch != before.Epoch || now.Released != before.Released {
 		k.facts.hotUntil = boottime.Now().Add(hot)
 		k.facts.pollNow()
+		nudge(k.look)
 	}
 	k.facts.consul = decide.Consul{View: view}
 	k.mu.Unlock()
@@ -57,31 +60,36 @@ func (k *Keeper) consulFailed(began decide.Instant, err error) {
 	nudge(k.wake)
 }
 
-// observeServer looks at the running server every tick, and at once when asked.
+// observeServer looks at the running server every tick, more often while it
+// starts or the lease passes on, and at once when asked.
 func (k *Keeper) observeServer(ctx context.Context) {
-	tick := time.NewTicker(k.config.Tick)
-	defer tick.Stop()
 	for {
 		k.mu.Lock()
 		runs := k.facts.guard.Phase == guard.Running
-		starting := k.facts.serverOf != k.facts.guard.Starts
+		hurry := k.facts.serverOf != k.facts.guard.Starts || boottime.Now().Before(k.facts.hotUntil)
 		k.mu.Unlock()
-		var soon <-chan time.Time
-		if runs && !k.lookAtServer(ctx) && starting {
-			soon = time.After(k.config.Tick / 8)
+		pause := k.config.Tick
+		if runs {
+			k.lookAtServer(ctx)
+			if hurry {
+				pause = lookHot
+			}
 		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			return
-		case <-soon:
-		case <-tick.C:
+		case <-timer.C:
 		case <-k.look:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
 		}
 	}
 }
 
-// lookAtServer reads the server's state and says whether it answered.
-func (k *Keeper) lookAtServer(ctx context.Context) bool {
+// lookAtServer reads the server's state.
+func (k *Keeper) lookAtServer(ctx context.Context) {
 	k.mu.Lock()
 	starts := k.facts.guard.Starts
 	k.mu.Unlock()
@@ -95,12 +103,12 @@ func (k *Keeper) lookAtServer(ctx context.Context) bool {
 			k.log.Warn("the server does not answer", "error", err)
 		}
 		k.mu.Unlock()
-		return false
+		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.facts.guard.Starts != starts || k.facts.guard.Phase == guard.Gone {
-		return false // it was another server that answered
+		return // it was another server that answered
 	}
 	k.facts.server, k.facts.serverOf, k.facts.silence = server, starts, ""
 	if !server.InRecovery && k.facts.primaryOf != starts {
@@ -112,7 +120,6 @@ func (k *Keeper) lookAtServer(ctx context.Context) bool {
 		go k.retire()
 	}
 	nudge(k.wake)
-	return true
 }
 
 // retire removes the data that a clone replaced, now that the clone streams.

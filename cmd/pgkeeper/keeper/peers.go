@@ -13,7 +13,7 @@ import (
 
 const (
 	pollEvery  = 500 * time.Millisecond
-	pollHot    = 50 * time.Millisecond
+	pollHot    = 30 * time.Millisecond
 	hot        = 3 * time.Second // how long after the lease has passed on
 	pollWithin = time.Second
 )

@@ -103,10 +103,16 @@ func (s *Store) aliasOps(alias decide.Alias, nodes []decide.Registration) (api.T
 			set(s.nodeID(node), string(node), node)
 		}
 	}
+	// What is not to be there goes in the same transaction, whether the last
+	// reading of the catalog had it or not: to delete what is absent is no fault.
 	s.mu.Lock()
-	known := slices.Clone(s.catalog.services)
+	others := slices.Clone(s.catalog.services)
 	s.mu.Unlock()
-	for _, id := range known {
+	for _, node := range sortedNodes(names) {
+		others = append(others, s.replicaID(node))
+	}
+	slices.Sort(others)
+	for _, id := range slices.Compact(others) {
 		if !slices.Contains(ids, id) {
 			ops = append(ops, &api.TxnOp{Service: &api.ServiceTxnOp{Verb: api.ServiceDelete, Node: s.deployment,
 				Service: api.AgentService{ID: id, Service: s.deployment}}})

@@ -74,7 +74,8 @@ func (c *Cluster) writeConf(want conf) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("make the folder of the keeper's configuration: %w", err)
 	}
-	if err := c.put(path, []byte(b.String()), 0o640); err != nil {
+	// Not synced: it is written anew before each start, and a takeover waits for it.
+	if err := c.replace(path, []byte(b.String()), 0o640, false); err != nil {
 		return fmt.Errorf("write the keeper's configuration: %w", err)
 	}
 	return nil
@@ -82,6 +83,13 @@ func (c *Cluster) writeConf(want conf) error {
 
 // put replaces a file of the server's user, whole or not at all, and syncs it.
 func (c *Cluster) put(path string, content []byte, mode os.FileMode) error {
+	if err := c.replace(path, content, mode, true); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+func (c *Cluster) replace(path string, content []byte, mode os.FileMode, sync bool) error {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -99,13 +107,12 @@ func (c *Cluster) put(path string, content []byte, mode os.FileMode) error {
 			return err
 		}
 	}
-	if err := file.Sync(); err != nil {
-		return err
+	if sync {
+		if err := file.Sync(); err != nil {
+			return err
+		}
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return syncDirectory(filepath.Dir(path))
+	return os.Rename(file.Name(), path)
 }
 
 func syncDirectory(path string) error {

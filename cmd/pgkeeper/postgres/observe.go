@@ -19,6 +19,7 @@ import (
 const observation = `SELECT json_build_object(
  'recovery', pg_is_in_recovery(),
  'receiver', (SELECT json_build_object('status', status, 'timeline', received_tli) FROM pg_stat_wal_receiver),
+ 'receiving', EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
  'startup', (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'),
  'written', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END,
  'segment', CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_flush_lsn()) END,
@@ -38,6 +39,7 @@ type seen struct {
 		Status   string
 		Timeline *uint32
 	}
+	Receiving          bool // also when it is still connecting, which pg_stat_wal_receiver does not show
 	Startup            *string
 	Written            *decide.LSN
 	Segment            *string
@@ -65,7 +67,7 @@ func (c *Cluster) Observe(ctx context.Context) (decide.Server, error) {
 		return decide.Server{}, err
 	}
 	server := decide.Server{
-		State: decide.Up, AnsweredAt: boottime.Now(), InRecovery: s.Recovery, ReceiverGone: s.Receiver == nil,
+		State: decide.Up, AnsweredAt: boottime.Now(), InRecovery: s.Recovery, ReceiverGone: s.Receiver == nil && !s.Receiving,
 		Streaming: s.Receiver != nil && s.Receiver.Status == "streaming", Upstream: decide.Node(text(s.Upstream)),
 		SyncNames: c.effective(parseSyncNames(s.SyncNames)),
 	}

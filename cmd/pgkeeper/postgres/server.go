@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -64,21 +62,6 @@ func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 	return nil
 }
 
-// dropSlotsOffline removes the slots of a former primary: on a standby nobody
-// uses them, and they would keep log until the disk is full.
-func (c *Cluster) dropSlotsOffline() error {
-	slots, err := filepath.Glob(c.in("pg_replslot/" + slotPrefix + "*"))
-	if err != nil {
-		return err
-	}
-	for _, slot := range slots {
-		if err := os.RemoveAll(slot); err != nil {
-			return fmt.Errorf("remove a former primary's slot: %w", err)
-		}
-	}
-	return nil
-}
-
 // StopCleanly stops the server, fast mode; after the bound it is killed.
 func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
 	return c.guard.Stop(ctx, "fast", within)
@@ -113,19 +96,44 @@ func (c *Cluster) Promote(ctx context.Context, a decide.Promote) error {
 			}
 		}
 	}
-	var promoted bool
+	return c.promote(ctx, a.Slots)
+}
+
+const (
+	promoteWithin = time.Minute
+	promotePoll   = 5 * time.Millisecond
+)
+
+// promote asks for the promotion and waits for its end. PostgreSQL's own wait
+// looks only ten times a second.
+func (c *Cluster) promote(ctx context.Context, slots []decide.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, promoteWithin)
+	defer cancel()
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := conn.QueryRow(ctx, "SELECT pg_promote(true, 60)").Scan(&promoted); err != nil {
+	for _, node := range slots {
+		if err := createSlot(ctx, conn, node); err != nil {
+			c.log.Warn("a slot is not there before the promotion", "error", err)
+		}
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_promote(false)"); err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
-	if !promoted {
-		return errors.New("promote: the server was not promoted within its bound")
+	for {
+		var standby bool
+		if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+			return fmt.Errorf("promote: %w", err)
+		}
+		if !standby {
+			return nil
+		}
+		if err := pauseFor(ctx, promotePoll, "the promotion"); err != nil {
+			return err
+		}
 	}
-	return nil
 }
 
 // Detach ends the walreceiver and returns when it is gone and everything that
@@ -228,26 +236,6 @@ func (c *Cluster) Checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// CreateSlot makes the slot of a standby. Repeatable.
-func (c *Cluster) CreateSlot(ctx context.Context, node decide.Node) error {
-	name := slotName(node)
-	err := c.exec(ctx, "SELECT pg_create_physical_replication_slot($1, true) WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)", name)
-	if err != nil {
-		return fmt.Errorf("create the slot of %s: %w", node, err)
-	}
-	return nil
-}
-
-// DropSlot drops the slot of a node that is gone. Repeatable.
-func (c *Cluster) DropSlot(ctx context.Context, node decide.Node) error {
-	name := slotName(node)
-	err := c.exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active", name)
-	if err != nil {
-		return fmt.Errorf("drop the slot of %s: %w", node, err)
-	}
-	return nil
-}
-
 // until waits for something that Observe sees.
 func (c *Cluster) until(ctx context.Context, what string, holds func(decide.Server) bool) error {
 	for {
@@ -264,8 +252,10 @@ func (c *Cluster) until(ctx context.Context, what string, holds func(decide.Serv
 	}
 }
 
-func pause(ctx context.Context, what string) error {
-	timer := time.NewTimer(poll)
+func pause(ctx context.Context, what string) error { return pauseFor(ctx, poll, what) }
+
+func pauseFor(ctx context.Context, d time.Duration, what string) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

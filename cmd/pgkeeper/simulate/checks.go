@@ -17,6 +17,7 @@ type checks struct {
 	final      *branch // released as final, with all that was acknowledged
 	finalAt    int64
 	aliasOff   int64 // since when the alias names another than the writable primary
+	readersOff int64 // since when it names other replicas than the standbys that stream
 	firstAck   int64
 	lastAck    int64
 	gap        int64      // the longest without an acknowledgement
@@ -48,7 +49,8 @@ func (w *world) acked(n *node, lsn decide.LSN, quorum bool) {
 	}
 	w.log.lastAck = w.now
 	b.acked = max(b.acked, lsn)
-	if w.log.newest == nil || b.id > w.log.newest.id {
+	late := w.excused(n) && w.consul.view.Leader.Value.Primary != n.disk.identity // a promotion that a freeze delayed
+	if w.log.newest == nil || (b.id > w.log.newest.id && !late) {
 		w.log.newest = b
 	}
 	if b != w.log.newest && !w.excused(n) {
@@ -133,6 +135,9 @@ const (
 	writableWithin = 40 * second
 	wholeWithin    = 90 * second
 	aliasWithin    = 5 * second
+	readersWithin  = 10 * second // a standby that is cut off is noticed when replication times out
+	// mostStarts is how often a node's server may begin without being of use in between.
+	mostStarts = 8
 )
 
 // watch looks every half second whether the cluster is as it should be.
@@ -208,15 +213,48 @@ func (w *world) watchAlias() {
 	p := w.primary()
 	reaches := p != nil && w.net.cut[p.index][consulHost] == 0 && w.net.cut[consulHost][p.index] == 0 && w.net.slow == 0 &&
 		w.consul.away == 0 && w.consul.leading == 0 && p.keeper.up && !p.keeper.stopped && w.plan.Late == 0 && w.plan.Stale == 0
-	if !reaches || w.consul.view.Alias.Primary == p.name {
-		w.log.aliasOff = 0
-		return
+	alias := &w.consul.view.Alias
+	if w.lasts(&w.log.aliasOff, reaches && alias.Primary != p.name, aliasWithin) {
+		w.violate("alias", fmt.Sprintf("names %s while %s is the primary", alias.Primary, p.name))
 	}
-	if w.log.aliasOff == 0 {
-		w.log.aliasOff = w.now
+	if w.lasts(&w.log.readersOff, reaches && !w.readable(p), readersWithin) {
+		w.violate("alias", fmt.Sprintf("names the replicas %v while %s is the primary", alias.Replicas, p.name))
 	}
-	if w.now-w.log.aliasOff > aliasWithin {
-		w.violate("alias", fmt.Sprintf("names %s while %s is the primary", w.consul.view.Alias.Primary, p.name))
+}
+
+// lasts says whether something that is wrong has been so for longer than its bound.
+func (w *world) lasts(since *int64, wrong bool, bound int64) bool {
+	if !wrong {
+		*since = 0
+		return false
+	}
+	if *since == 0 {
+		*since = w.now
+	}
+	return w.now-*since > bound
+}
+
+// readable says whether the alias names exactly the standbys that stream from the primary.
+func (w *world) readable(p *node) bool {
+	replicas := w.consul.view.Alias.Replicas
+	streams := 0
+	for _, st := range p.server.streams {
+		if _, member := w.consul.view.Members.Value.Of(st.standby.name); !st.senderOpen || !member {
+			continue
+		}
+		streams++
+		if !contains(replicas, st.standby.name) {
+			return false
+		}
+	}
+	return streams == len(replicas)
+}
+
+// starts notes that a node's server has begun. One that begins again and again and never
+// streams or accepts writes is in a loop.
+func (w *world) starts(n *node) {
+	if n.starts++; n.starts > mostStarts {
+		w.violate("loop", fmt.Sprintf("%s has begun its server %d times to no purpose: %s", n.name, n.starts, w.describe()))
 	}
 }
 

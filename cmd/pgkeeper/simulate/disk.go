@@ -73,6 +73,15 @@ type disk struct {
 	branch    *branch
 	lsn       decide.LSN // all of it is flushed
 	shown     decide.LSN // the end as known while exact is false
+	rewound   *rewound   // until the server has got from its source what makes the data consistent
+}
+
+// rewound is what data need that were rewound: log of their source up to where that
+// had come, for pages were copied from it.
+type rewound struct {
+	from   decide.Rewind
+	branch *branch
+	lsn    decide.LSN
 }
 
 // wipe is what happens with a replaced disk.

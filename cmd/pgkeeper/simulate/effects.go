@@ -130,6 +130,10 @@ func (k *keeper) wroteAt(id int, outcome decide.Outcome, began decide.Instant, v
 	a := *k.write
 	k.write = nil
 	if view != nil {
+		if outcome == decide.OK && a.Alias != nil {
+			k.catalog, k.listed = *a.Alias, k.n.w.now
+		}
+		view.Alias = k.catalog
 		k.seen.Consul.View = *view
 		k.seen.Consul.FailingSince = 0
 	}

@@ -16,7 +16,7 @@ func (k *keeper) local(action decide.Action) {
 		k.initDB(a)
 	case decide.Start:
 		// The guard starts it; the result comes when it is ready or has failed.
-		k.later(a.Kind(), quick, func() bool { return s.start(a) }, a)
+		k.start(a, quick)
 	case decide.StopCleanly:
 		k.stop(a)
 	case decide.Promote:
@@ -40,6 +40,8 @@ func (k *keeper) local(action decide.Action) {
 		k.later(a.Kind(), quick, func() bool { s.slots = append(s.slots[:len(s.slots):len(s.slots)], a.Node); return true }, a)
 	case decide.DropSlot:
 		k.later(a.Kind(), quick, func() bool { s.slots = dropNode(s.slots, a.Node); return true }, a)
+	case decide.AdvanceSlots:
+		k.later(a.Kind(), quick, func() bool { return true }, a)
 	case decide.Remember:
 		k.later(a.Kind(), quick, func() bool { d.memory = a.Memory; return true }, a)
 	case decide.Rewind:
@@ -82,6 +84,29 @@ func (k *keeper) initDB(a decide.InitDB) {
 func (w *world) newIdentity(n *node) decide.Identity {
 	w.ids++
 	return decide.Identity(fmt.Sprintf("%s-data-%d", n.name, w.ids))
+}
+
+// start has the guard start the server. The result comes when its processes run; of data
+// that were rewound, when it answers.
+func (k *keeper) start(a decide.Start, delay int64) {
+	n, w := k.n, k.n.w
+	w.at(n, laneKeeper, delay, func() {
+		started := n.server.start(a)
+		gen := n.server.gen
+		var wait func()
+		wait = func() {
+			if started && n.disk.rewound != nil && n.server.gen == gen {
+				w.at(n, laneKeeper, 20*millisecond, wait)
+				return
+			}
+			outcome := decide.OK
+			if !started || n.server.gen != gen {
+				outcome = decide.Failed
+			}
+			k.result(decide.Result{Action: a, Outcome: outcome})
+		}
+		wait()
+	})
 }
 
 func (k *keeper) stop(a decide.StopCleanly) {
@@ -160,7 +185,7 @@ func (k *keeper) rewind(a decide.Rewind) {
 		if b == nil {
 			return false
 		}
-		d.branch, d.lsn = b, lsn
+		d.branch, d.lsn, d.rewound = b, lsn, &rewound{a, source.disk.branch, source.disk.lsn}
 		d.rewinding, d.standby, d.clean, d.exact = false, true, true, true
 		return true
 	}, a)

@@ -15,6 +15,8 @@ type keeper struct {
 	seen     decide.Observation
 	status   decide.Status // as peers get it
 	polls    [3]poll
+	catalog  decide.Alias
+	listed   int64 // when the catalog was last read; 0: never
 	readAt   int64 // when the running reading of Consul began; 0: none
 	lastRead int64
 	write    *decide.Write
@@ -183,9 +185,17 @@ func (k *keeper) read() {
 	})
 }
 
+// catalogAge is how old a keeper's knowledge of the alias may be; what it has
+// written itself it knows at once.
+const catalogAge = 3 * second
+
 // answered takes in a reading.
 func (k *keeper) answered(asked decide.Instant, view *decide.View) {
 	view.AskedAt, view.AnsweredAt = asked, k.n.clock()
+	if now := k.n.w.now; k.listed == 0 || now-k.listed >= catalogAge {
+		k.catalog, k.listed = view.Alias, now
+	}
+	view.Alias = k.catalog
 	k.seen.Consul.View = *view
 	k.seen.Consul.FailingSince = 0
 }

@@ -59,7 +59,7 @@ func run(args []string, out, errs io.Writer) error {
 		return tell(c, out)
 	}
 	debug.SetGCPercent(-1) // little is alive at any moment
-	debug.SetMemoryLimit(400 << 20)
+	debug.SetMemoryLimit(200 << 20)
 	sum := campaign(c, errs)
 	if c.json {
 		encoder := json.NewEncoder(out)

@@ -14,6 +14,7 @@ type schedule struct {
 	Nodes    []nodeSpec  `json:"nodes"`
 	Faults   []fault     `json:"faults"`
 	Exact    bool        `json:"exact"`    // the end of a crashed server's log is known at once
+	Unsure   float64     `json:"unsure"`   // chance that the end of the log is not found even after a clean stop
 	Late     float64     `json:"late"`     // chance that a request to Consul arrives seconds late
 	Broken   float64     `json:"broken"`   // chance that a start fails while faults are under way
 	Stale    float64     `json:"stale"`    // chance that a reading of Consul is up to ten seconds old
@@ -51,6 +52,9 @@ func newSchedule(seed uint64) *schedule {
 	s := &schedule{Seed: seed, Mode: decide.Async, Exact: rng.IntN(2) == 0, Lateness: 800 * millisecond}
 	if rng.IntN(3) > 0 {
 		s.Mode = decide.Quorum
+	}
+	if !s.Exact && rng.IntN(3) == 0 {
+		s.Unsure = 0.7
 	}
 	if rng.IntN(4) == 0 {
 		s.Late = 0.02

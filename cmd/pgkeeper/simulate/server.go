@@ -99,16 +99,45 @@ func (s *server) start(a decide.Start) bool {
 			s.crash()
 			return
 		}
+		if d.rewound != nil {
+			s.becomeConsistent(w.now)
+			return
+		}
 		s.ready()
 	})
 	return true
 }
+
+// becomeConsistent waits until a server whose data were rewound can stream from
+// their source; one that cannot for long is given up, and only a clone helps.
+func (s *server) becomeConsistent(began int64) {
+	n, w := s.n, s.n.w
+	d := &n.disk
+	need := d.rewound
+	source := w.byName(need.from.Node)
+	switch {
+	case w.reach(n, source) && source.disk.branch.contains(source.disk.lsn, need.branch, need.lsn):
+		d.branch, d.lsn = need.branch, need.lsn
+		d.rewound = nil
+		s.ready()
+		s.up, s.upEpoch = source.index, need.from.Epoch
+	case w.now-began > consistentWithin:
+		w.tracef(n, "has been rewound in vain")
+		s.crash()
+		d.rewinding = true
+	default:
+		w.at(n, laneServer, 200*millisecond, func() { s.becomeConsistent(began) })
+	}
+}
+
+const consistentWithin = 300 * second
 
 // ready is the moment the server accepts queries.
 func (s *server) ready() {
 	n, w := s.n, s.n.w
 	d := &n.disk
 	s.state = decide.Up
+	w.starts(n)
 	s.answered = n.clock()
 	d.clean = false
 	if !s.inRecovery {
@@ -131,6 +160,7 @@ func (s *server) drain() {
 // openForWrites begins with clients.
 func (s *server) openForWrites() {
 	w := s.n.w
+	s.n.starts = 0
 	w.checkPrimary(s.n)
 	w.at(s.n, laneServer, w.between(0, 50*millisecond), s.client)
 	w.at(s.n, laneServer, w.between(0, second), s.senders)
@@ -186,7 +216,8 @@ func (s *server) stop(within int64) bool {
 			return
 		}
 		w.tracef(n, "server stops cleanly at %d:%s", n.disk.branch.timeline, n.disk.lsn)
-		n.disk.clean, n.disk.exact = true, true
+		n.disk.clean, n.disk.exact = true, !w.chance(w.plan.Unsure)
+		n.disk.shown = n.disk.lsn - min(n.disk.lsn, 3000)
 		s.close()
 		s.vanish()
 	}

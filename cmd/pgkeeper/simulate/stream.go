@@ -73,6 +73,7 @@ func (n *node) attach(up *node, gen uint32, epoch uint64, upGen uint32) {
 	}
 	u.streams = append(prune(u.streams), st)
 	s.recv = st
+	n.starts = 0
 	n.w.tracef(n, "streams from %s", up.name)
 	st.sendLog()
 }

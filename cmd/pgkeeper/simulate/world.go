@@ -130,6 +130,7 @@ type node struct {
 	guard  guard
 	keeper keeper
 	woken  int64 // when it last thawed
+	starts int   // of its server, since it last streamed or accepted writes
 
 	deleted bool // for good
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/cloudfoundry/bosh-agent/v2/agentclient"
+	"github.com/cloudfoundry/bosh-agent/v2/agentclient/applyspec"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/agent"
 )
 
@@ -32,6 +33,7 @@ type bus struct {
 	noCancel  bool
 	cancelled bool
 	drop      map[string]int // method → requests that get no answer
+	forget    int            // how many tasks the agent does not know any more
 	seen      []string
 	blobs     map[string][]byte
 }
@@ -72,6 +74,10 @@ func (b *bus) answer(method string, arguments []any) map[string]any {
 	switch {
 	case method == "get_task":
 		m := arguments[0].(string)
+		if b.forget > 0 {
+			b.forget--
+			return map[string]any{"exception": map[string]any{"message": "Action Failed get_task: Task with id " + m + " could not be found"}}
+		}
 		if b.polls--; b.polls > 0 && !b.cancelled {
 			return running(m)
 		}
@@ -210,6 +216,24 @@ func TestOnlyRepeatableMessagesAreSentAgain(t *testing.T) {
 	}
 	if err := c.Stop(t.Context()); err != nil {
 		t.Errorf("lost answers to get_task: %v", err)
+	}
+}
+
+// TestForgottenTask: an agent that ended while it worked on a message and runs
+// again gets those messages once more that may be repeated.
+func TestForgottenTask(t *testing.T) {
+	b := &bus{async: map[string]any{"apply": "applied", "stop": "stopped"}, forget: 2}
+	c, _, _ := b.start(t, agent.Options{})
+	if err := c.Apply(t.Context(), applyspec.ApplySpec{}); err != nil || b.count("apply") != 3 {
+		t.Errorf("apply, forgotten twice: %v, sent %d times, want 3", err, b.count("apply"))
+	}
+	b.forget = 1
+	if err := c.Stop(t.Context()); err == nil || b.count("stop") != 1 {
+		t.Errorf("stop, forgotten: %v, sent %d times, want an error and 1", err, b.count("stop"))
+	}
+	b.forget = 100
+	if err := c.Apply(t.Context(), applyspec.ApplySpec{}); err == nil || !strings.Contains(err.Error(), "could not be found") {
+		t.Errorf("apply, always forgotten: got %v", err)
 	}
 }
 

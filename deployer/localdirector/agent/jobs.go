@@ -21,14 +21,14 @@ const (
 // Prepare downloads and unpacks what spec needs beside what runs. Repeating is
 // harmless.
 func (c *Client) Prepare(ctx context.Context, spec applyspec.ApplySpec) error {
-	_, err := c.run(ctx, "prepare", spec)
+	_, err := c.runAgain(ctx, "prepare", spec)
 	return err
 }
 
 // Apply installs spec's packages and jobs and makes it the VM's spec. A spec
 // without a ConfigurationHash is recorded only. Repeating is harmless.
 func (c *Client) Apply(ctx context.Context, spec applyspec.ApplySpec) error {
-	_, err := c.run(ctx, "apply", spec)
+	_, err := c.runAgain(ctx, "apply", spec)
 	return err
 }
 

@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -41,6 +43,28 @@ func (c *Client) run(ctx context.Context, method string, arguments ...any) (json
 	}
 	value, _ = c.await(grace, task.ID)
 	return value, fmt.Errorf("%s: cancelled: %w", method, cause)
+}
+
+// agentDeaths is how often an agent may end while it works on one message.
+const agentDeaths = 3
+
+// runAgain is run for messages whose repetition is harmless: when the agent has
+// forgotten the task because it ended and was started again, the message is sent
+// once more. The agent ends by itself when its heartbeat reads its spec in the
+// instant in which an apply writes it.
+func (c *Client) runAgain(ctx context.Context, method string, arguments ...any) (json.RawMessage, error) {
+	for deaths := 0; ; deaths++ {
+		value, err := c.run(ctx, method, arguments...)
+		if !forgotten(err) || deaths == agentDeaths {
+			return value, err
+		}
+	}
+}
+
+// forgotten tells whether the agent does not know a task that it was given.
+func forgotten(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && refused.Method == "get_task" && strings.HasSuffix(refused.Message, " could not be found")
 }
 
 // await polls a task until it is no longer running.

@@ -130,3 +130,22 @@ func TestProcessThatDiesIsSeenAndRestarted(t *testing.T) {
 	})
 	waitForState(t, c, "running")
 }
+
+// TestAgentEndsWhileItWritesItsSpec: what is left then, an empty spec, keeps
+// the agent from starting for good unless it is taken away.
+func TestAgentEndsWhileItWritesItsSpec(t *testing.T) {
+	f := newFixture(t)
+	v, c := f.create(t, f.spec(10))
+	if err := c.Apply(t.Context(), upload(t, c, "sleeper", sleeper)); err != nil {
+		t.Fatal(err)
+	}
+	before := mustInside(t, v, "pidof bosh-agent")
+	mustInside(t, v, ": >/var/vcap/bosh/spec.json; kill -9 "+strings.TrimSpace(before))
+	eventually(t, "another agent answers", 30*time.Second, func() bool {
+		now, err := inside(t, v, "pidof bosh-agent")
+		return err == nil && now != before && c.Ping(t.Context()) == nil
+	})
+	if err := c.Apply(t.Context(), upload(t, c, "sleeper", sleeper)); err != nil {
+		t.Errorf("apply to the new agent: %v", err)
+	}
+}

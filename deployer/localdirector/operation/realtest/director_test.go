@@ -263,7 +263,8 @@ func (r *real) succeeds(task string) {
 	r.t.Helper()
 	if s := r.wait(task); s.State != "done" {
 		events, _ := r.ask("GET", task+"/output?type=event", "", nil)
-		r.t.Fatalf("task %s: %+v\n%s", task, s, events)
+		debug, _ := r.ask("GET", task+"/output?type=debug", "", nil)
+		r.t.Fatalf("task %s: %+v\n%s\nthe end of its debug log:\n%s", task, s, events, debug[max(0, len(debug)-8000):])
 	}
 }
 
