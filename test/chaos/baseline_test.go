@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,6 +67,7 @@ func (b *bed) deploy(_ context.Context, setup report.Setup, name string) (*clust
 	}
 	if kind.manifest == "repmgr" { // it has a name for the primary only, and its switchover needs SSH
 		c.Parts.Keeper = func(p lab.Process) bool { return p.Name == "repmgrd" }
+		c.Repair = func(ctx context.Context) error { return cloneAstray(ctx, c) }
 		return c, remove, nil
 	}
 	c.ReplicaAlias = "replica." + name + ".service.holdfast.internal"
@@ -104,6 +106,28 @@ func (b *bed) variables(name, password string) (string, error) {
 	}
 	path := filepath.Join(b.t.TempDir(), name+".json")
 	return path, os.WriteFile(path, text, 0o600)
+}
+
+// cloneAstray does what repmgr leaves to its operator: the nodes that do not
+// follow the primary are made anew from it.
+func cloneAstray(ctx context.Context, c *cluster.Cluster) error {
+	astray, err := c.Astray(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range astray {
+		if err := c.Operator.Stop(ctx, node); err != nil {
+			return err
+		}
+		vm, err := c.VM(node)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(vm.Erase("/var/vcap/store/repmgr-alone"), c.Operator.Start(ctx, node)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // patroniSwitchover asks Patroni, which answers when it has happened.

@@ -18,7 +18,7 @@ import (
 
 var (
 	runs     = flag.Int("runs", 1, "how many runs of each fault the results shall hold, unless -work says another number")
-	work     = flag.String("work", "holdfast=tested", "what to run: SETUP=FAULTS, several separated by spaces; a setup is holdfast[/REPLICATION] or one of the baselines, faults are names or groups, separated by commas, each with :n for so many runs")
+	work     = flag.String("work", "holdfast=tested", "what to run: SETUP=FAULTS, several separated by spaces; a setup is holdfast[/REPLICATION] or one of the baselines, faults are names or groups, separated by commas, each with :n for so many runs; what follows the word then begins when all before has ended")
 	plan     = flag.String("plan", "single-small", "Holdfast's plan to test")
 	clusters = flag.Int("clusters", 1, "how many clusters are tested at a time")
 	within   = flag.Duration("within", 0, "begin no run after this time; 0: all are made")

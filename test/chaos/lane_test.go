@@ -167,7 +167,19 @@ func (l *lane) make(ctx context.Context, next chaos.Work) {
 		l.t.Error(err)
 	}
 	l.judge(f, run)
-	if run.Failed() { // an operator would repair it by hand
+	if run.Failed() {
+		l.repair(ctx)
+	}
+}
+
+// repair does by hand what remained to be done, or has the cluster replaced.
+func (l *lane) repair(ctx context.Context) {
+	err := errors.New("nobody can")
+	if l.cluster.Repair != nil {
+		err = l.cluster.Repair(ctx)
+	}
+	if err != nil {
+		l.t.Logf("%s: replaced, as it cannot be repaired: %v", l, err)
 		l.clear()
 	}
 }

@@ -12,7 +12,10 @@ import (
 
 // Order is what the results shall hold of a setup.
 type Order struct {
-	Setup  report.Setup
+	Setup report.Setup
+	// Phase 0 is done before phase 1 begins: its runs are then not disturbed by
+	// clusters that are made meanwhile.
+	Phase  int
 	Counts []Count
 }
 
@@ -22,20 +25,29 @@ type Count struct {
 	Runs  int
 }
 
-// ParseOrders understands "SETUP=FAULTS SETUP=FAULTS …". Faults are separated by
-// commas, each a name or a group's name, with ":n" for another number of runs
-// than usual; of a fault that is named twice the last holds.
+// ParseOrders understands "SETUP=FAULTS SETUP=FAULTS then SETUP=FAULTS …". Faults
+// are separated by commas, each a name or a group's name, with ":n" for another
+// number of runs than usual; of a fault that is named twice the last holds. The
+// word "then" begins another phase.
 func ParseOrders(text string, usual int, setup func(name string) (report.Setup, error)) ([]Order, error) {
 	var orders []Order
+	phase := 0
 	for field := range strings.FieldsSeq(text) {
+		if field == "then" {
+			phase++
+			continue
+		}
 		name, faults, ok := strings.Cut(field, "=")
 		if !ok {
 			return nil, fmt.Errorf("%q is not SETUP=FAULTS", field)
 		}
-		order := Order{}
+		order := Order{Phase: phase}
 		var err error
 		if order.Setup, err = setup(name); err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(orders, func(o Order) bool { return o.Setup == order.Setup }) {
+			return nil, fmt.Errorf("%s is named twice", name)
 		}
 		for part := range strings.SplitSeq(faults, ",") {
 			if err := order.add(part, usual); err != nil {

@@ -33,11 +33,12 @@ const worthALane = 3
 
 // Queue hands out jobs to lanes. A lane has one cluster and keeps to its setup
 // while that has jobs. Faults of what all clusters share wait until no lane has
-// anything else to do, and then strike those clusters together.
+// anything else to do in this phase, and then strike those clusters together.
 type Queue struct {
 	mu      sync.Mutex
 	changed *sync.Cond
-	setups  []report.Setup
+	orders  []Order
+	phase   int
 	pending map[report.Setup][]Job
 	lanes   map[int]*place
 	last    time.Time // no job begins after it; zero: no such limit
@@ -53,7 +54,7 @@ type place struct {
 // NewQueue makes the queue of what the orders leave to do, for so many lanes.
 // Runs that are done are not made again; rarer runs of every fault come first.
 func NewQueue(orders []Order, done []report.Run, lanes int, last time.Time) *Queue {
-	q := &Queue{pending: map[report.Setup][]Job{}, lanes: map[int]*place{}, last: last}
+	q := &Queue{orders: orders, pending: map[report.Setup][]Job{}, lanes: map[int]*place{}, last: last}
 	q.changed = sync.NewCond(&q.mu)
 	for _, o := range orders {
 		var jobs []Job
@@ -63,7 +64,6 @@ func NewQueue(orders []Order, done []report.Run, lanes int, last time.Time) *Que
 			}
 		}
 		slices.SortStableFunc(jobs, func(a, b Job) int { return a.Number - b.Number })
-		q.setups = append(q.setups, o.Setup)
 		q.pending[o.Setup] = jobs
 	}
 	for i := range lanes {
@@ -123,9 +123,14 @@ func (q *Queue) Next(lane int) (Work, bool) {
 		}
 		if p.given == nil {
 			p.waiting = true
-			if q.allWait() && (q.late() || !q.together(p)) {
-				q.changed.Broadcast() // so that the others see it too
-				return Work{}, false
+			if q.allWait() {
+				if q.late() || !q.together(p) && !q.advance() {
+					q.changed.Broadcast() // so that the others see it too
+					return Work{}, false
+				}
+				if p.given == nil {
+					continue
+				}
 			}
 		}
 		if work := p.given; work != nil {
@@ -138,14 +143,40 @@ func (q *Queue) Next(lane int) (Work, bool) {
 
 func (q *Queue) late() bool { return !q.last.IsZero() && time.Now().After(q.last) }
 
+// advance begins the next phase that has anything to do.
+func (q *Queue) advance() bool {
+	for _, o := range q.orders {
+		if o.Phase > q.phase && len(q.pending[o.Setup]) > 0 {
+			q.phase = o.Phase
+			q.changed.Broadcast()
+			return true
+		}
+	}
+	return false
+}
+
+// setups are those of this phase.
+func (q *Queue) setups() []report.Setup {
+	var now []report.Setup
+	for _, o := range q.orders {
+		if o.Phase == q.phase {
+			now = append(now, o.Setup)
+		}
+	}
+	return now
+}
+
 // ordinary finds a job that strikes one cluster: of the lane's own setup, or of
 // the one that has most to do for each of its lanes.
 func (q *Queue) ordinary(p *place) *Work {
-	if job := q.take(p.setup, func(j Job) bool { return j.Fault.Shared == nil }); job != nil {
-		return &Work{Setup: p.setup, Job: job}
+	setups := q.setups()
+	if slices.Contains(setups, p.setup) {
+		if job := q.take(p.setup, func(j Job) bool { return j.Fault.Shared == nil }); job != nil {
+			return &Work{Setup: p.setup, Job: job}
+		}
 	}
 	most, chosen := 0, -1
-	for i, setup := range q.setups {
+	for i, setup := range setups {
 		jobs, lanes := 0, 0
 		for _, j := range q.pending[setup] {
 			if j.Fault.Shared == nil {
@@ -164,7 +195,7 @@ func (q *Queue) ordinary(p *place) *Work {
 	if chosen < 0 {
 		return nil
 	}
-	return &Work{Setup: q.setups[chosen], Job: q.take(q.setups[chosen], func(j Job) bool { return j.Fault.Shared == nil })}
+	return &Work{Setup: setups[chosen], Job: q.take(setups[chosen], func(j Job) bool { return j.Fault.Shared == nil })}
 }
 
 // take removes the first job of a setup that fits.
@@ -190,7 +221,7 @@ func (q *Queue) allWait() bool {
 // together gives a fault that strikes all clusters to every waiting lane that
 // has it to do; a lane whose own setup has none left may have to change it.
 func (q *Queue) together(p *place) bool {
-	for _, setup := range q.setups {
+	for _, setup := range q.setups() {
 		if len(q.pending[setup]) == 0 {
 			continue
 		}

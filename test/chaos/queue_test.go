@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestParseOrders(t *testing.T) {
 	if len(all) != 2 || all[0].Setup != quorum || len(all[0].Counts) != 6 || all[0].Counts[0].Runs != 20 || all[0].Counts[1].Runs != 2 || len(all[1].Counts) != 1 {
 		t.Errorf("got %+v", all)
 	}
-	for _, bad := range []string{"quorum", "quorum=nonsense", "quorum=switchover:x", "other=switchover"} {
+	for _, bad := range []string{"quorum", "quorum=nonsense", "quorum=switchover:x", "other=switchover", "quorum=main quorum=all"} {
 		if _, err := chaos.ParseOrders(bad, 1, named); err == nil {
 			t.Errorf("%q is understood", bad)
 		}
@@ -132,5 +133,20 @@ func TestRoundGoesOnWithoutOneThatLeaves(t *testing.T) {
 	work.Round.Leave()
 	if err := work.Round.Ready(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestQueuePhases(t *testing.T) {
+	q := chaos.NewQueue(orders(t, "quorum=switchover:1,consul-lost:1 then async=switchover:1"), nil, 1, time.Time{})
+	var got []string
+	for {
+		work, ok := q.Next(0)
+		if !ok {
+			break
+		}
+		got = append(got, work.Setup.Replication+" "+work.Job.Fault.Name)
+	}
+	if strings.Join(got, ", ") != "quorum switchover, quorum consul-lost, async switchover" {
+		t.Errorf("got %v", got)
 	}
 }

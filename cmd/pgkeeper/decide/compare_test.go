@@ -33,64 +33,64 @@ func lost(nodes ...decide.Node) func(*scene) { return func(s *scene) { s.lose(no
 // TestComparison of a standby with the others before it takes the lease of a
 // primary that is dead. It takes 8 s: a lease, and the second that equals leave each other.
 func TestComparison(t *testing.T) {
-	take := []string{"take 4", "ask [node-0 node-2] to detach", "Detach"}
+	take := []string{"Detach", "take 4", "ask [node-0 node-2] to detach"}
 	check(t, []rule{
 		{name: "equal to the others", node: "node-1", given: primaryDied(), after: 8 * second, want: take},
 		{name: "a later timeline counts more than a position", node: "node-1", given: primaryDied(positionOf("node-2", at(2, 10))), after: 60 * second,
-			why: "a copy that may have acknowledged writes is ahead: node-2"},
+			why: "a copy that may have acknowledged writes is ahead: node-2", want: []string{"Detach"}},
 		{name: "and less of an earlier one", node: "node-1", given: primaryDied(positionOf("node-2", at(2, 9000)), mine(3, 100, 100)), after: 8 * second, want: take},
 		{name: "on the same timeline the position decides", node: "node-1", given: primaryDied(positionOf("node-2", at(1, 1001))), after: 60 * second,
-			why: "is ahead: node-2"},
+			why: "is ahead: node-2", want: []string{"Detach"}},
 		{name: "the greater of received and replayed is this node's", node: "node-1", given: primaryDied(mine(1, 0, 1000)), after: 8 * second, want: take},
 		{name: "received steps back to a segment's start", node: "node-1", given: primaryDied(mine(1, 512, 1000)), after: 8 * second, want: take},
 		{name: "who may have acknowledged does not answer", node: "node-1", given: primaryDied(lost("node-2")), after: 60 * second,
-			why: "cannot be compared: node-2"},
+			why: "cannot be compared: node-2", want: []string{"Detach"}},
 		{name: "who cannot have acknowledged does not answer", node: "node-1", given: primaryDied(lost("node-2"), listed("node-1")), after: 8 * second,
 			want: take},
 		{name: "who may have acknowledged has another disk", node: "node-1", given: primaryDied(func(s *scene) { s.peer("node-2").ID = "new" }), after: 60 * second,
-			why: "cannot be compared: node-2"},
+			why: "cannot be compared: node-2", want: []string{"Detach"}},
 		{name: "who may have acknowledged does not know how far it is", node: "node-1", given: primaryDied(func(s *scene) { s.peer("node-2").Known = false }), after: 60 * second,
-			why: "cannot be compared: node-2"},
+			why: "cannot be compared: node-2", want: []string{"Detach"}},
 		{name: "who may have acknowledged is ahead, but unwilling", node: "node-1", given: primaryDied(positionOf("node-2", at(1, 1001)), func(s *scene) { s.peer("node-2").Willing = false }),
-			after: 60 * second, why: "is ahead: node-2"},
+			after: 60 * second, why: "is ahead: node-2", want: []string{"Detach"}},
 		{name: "this node cannot have acknowledged and has all", node: "node-1", given: primaryDied(listed("node-2")), after: 8 * second, want: take},
 		{name: "this node cannot have acknowledged and is behind", node: "node-1", given: primaryDied(listed("node-2"), mine(1, 999, 999)), after: 60 * second,
-			why: "is ahead: node-2"},
+			why: "is ahead: node-2", want: []string{"Detach"}},
 		{name: "the lost primary's own copy is listed", node: "node-1", given: primaryDied(listed("node-0", "node-2")), after: 60 * second,
-			why: "cannot be compared: node-0"},
+			why: "cannot be compared: node-0", want: []string{"Detach"}},
 		{name: "and the primary before it stands in", node: "node-1", given: primaryDied(listed("node-0", "node-2"), func(s *scene) { s.leader().Previous = copyOn("node-2") }), after: 8 * second,
 			want: take},
 		{name: "or this node, that was the primary before it", node: "node-1", given: primaryDied(listed("node-0", "node-2"), func(s *scene) { s.leader().Previous = copyOn("node-1") }), after: 8 * second,
 			want: take},
 		{name: "the primary before it is ahead", node: "node-1", given: primaryDied(listed("node-0"), positionOf("node-2", at(1, 1001)), func(s *scene) { s.leader().Previous = copyOn("node-2") }), after: 60 * second,
-			why: "cannot be compared: node-0"},
+			why: "cannot be compared: node-0", want: []string{"Detach"}},
 		{name: "it does not stand in for others", node: "node-1", given: primaryDied(lost("node-2"), listed("node-2"), func(s *scene) { s.leader().Previous = copyOn("node-1") }), after: 60 * second,
-			why: "cannot be compared: node-2"},
+			why: "cannot be compared: node-2", want: []string{"Detach"}},
 	})
 }
 
 // TestAsyncComparison: nobody must be compared, but who answers is; and what is missing is bounded.
 func TestAsyncComparison(t *testing.T) {
-	take := []string{"take 4", "ask [node-0 node-2] to detach", "Detach"}
+	take := []string{"Detach", "take 4", "ask [node-0 node-2] to detach"}
 	published := func(timeline uint32, lsn decide.LSN, fork decide.Position) func(*scene) {
 		return func(s *scene) { s.leader().Position, s.leader().Fork = at(timeline, lsn), fork }
 	}
 	const limit = decide.LSN(16 << 20)
 	rules := []rule{
 		{name: "nobody else answers", given: primaryDied(lost("node-2")), after: 8 * second, want: take},
-		{name: "another is ahead and willing", given: primaryDied(positionOf("node-2", at(1, 1001))), after: 60 * second, why: "further ahead: node-2"},
+		{name: "another is ahead and willing", given: primaryDied(positionOf("node-2", at(1, 1001))), after: 60 * second, why: "further ahead: node-2", want: []string{"Detach"}},
 		{name: "another is ahead and promised not to challenge", given: primaryDied(positionOf("node-2", at(1, 1001)), func(s *scene) {
 			s.peer("node-2").Willing, s.peer("node-2").Promised = false, true
-		}), after: 60 * second, why: "further ahead: node-2"},
+		}), after: 60 * second, why: "further ahead: node-2", want: []string{"Detach"}},
 		{name: "another is ahead and could not take over", given: primaryDied(positionOf("node-2", at(1, 1001)), func(s *scene) { s.peer("node-2").Willing = false }), after: 8 * second, want: take},
 		{name: "who is ahead is no member", given: primaryDied(positionOf("node-2", at(1, 1001)), func(s *scene) { s.view().Members.Value = s.view().Members.Value[:2] }), after: 8 * second,
-			want: []string{"take 4", "ask [node-0] to detach", "Detach"}},
+			want: []string{"Detach", "take 4", "ask [node-0] to detach"}},
 		{name: "just within the limit", given: primaryDied(published(1, 1000+limit, decide.Position{})), after: 8 * second, want: take},
-		{name: "a byte beyond it", given: primaryDied(published(1, 1001+limit, decide.Position{})), after: 60 * second, why: "too far behind the lost primary"},
+		{name: "a byte beyond it", given: primaryDied(published(1, 1001+limit, decide.Position{})), after: 60 * second, why: "too far behind the lost primary", want: []string{"Detach"}},
 		{name: "a later timeline than the lost primary's misses nothing of it", given: primaryDied(published(1, 1000+2*limit, decide.Position{}), mine(2, 100, 100)), after: 8 * second, want: take},
 		{name: "from the fork on all is missing", given: primaryDied(published(2, 1500, at(1, 900))), after: 8 * second, want: take},
-		{name: "and that may be too much", given: primaryDied(published(2, 1001+limit, at(1, 900))), after: 60 * second, why: "too far behind"},
-		{name: "a history that cannot be compared", given: primaryDied(published(3, 1500, at(2, 900))), after: 60 * second, why: "too far behind"},
+		{name: "and that may be too much", given: primaryDied(published(2, 1001+limit, at(1, 900))), after: 60 * second, why: "too far behind", want: []string{"Detach"}},
+		{name: "a history that cannot be compared", given: primaryDied(published(3, 1500, at(2, 900))), after: 60 * second, why: "too far behind", want: []string{"Detach"}},
 		{name: "released with a final position that this node has", given: released("", true), want: []string{"take 4, primary"}},
 		{name: "released with one that it has not", given: func(s *scene) { released("", true)(s); s.leader().Position = at(1, 1200) }, after: 5 * second,
 			why: "leaves the lease to a node that has all of the last primary's log"},

@@ -31,15 +31,15 @@ func released(heir decide.Node, final bool) func(*scene) {
 }
 
 func TestWhoTakesTheLease(t *testing.T) {
-	take := []string{"take 4"}
+	take := []string{"Detach", "take 4"}
 	direct := []string{"take 4, primary, sync quorum [node-1 node-2 node-0]"}
 	check(t, []rule{
 		{name: "held while its index moves", node: "node-1", after: 20 * second},
-		{name: "held for a lease after its last beat", node: "node-1", given: primaryDied(), after: 5750 * time.Millisecond, why: "nobody leads"},
+		{name: "held for a lease after its last beat", node: "node-1", given: primaryDied(), after: 5750 * time.Millisecond, why: "nobody leads", want: []string{"Detach"}},
 		{name: "free after a lease", node: "node-1", given: primaryDied(), after: 6 * second, want: take},
-		{name: "second in order leaves it a second longer", node: "node-2", given: primaryDied(), after: 6750 * time.Millisecond, why: "equal, and first in order: node-1"},
+		{name: "second in order leaves it a second longer", node: "node-2", given: primaryDied(), after: 6750 * time.Millisecond, why: "equal, and first in order: node-1", want: []string{"Detach"}},
 		{name: "second in order takes what nobody takes", node: "node-2", given: primaryDied(), after: 7 * second, want: take},
-		{name: "a keeper that has just begun watches for a lease", node: "node-1", fresh: true, given: primaryDied(), after: 5750 * time.Millisecond},
+		{name: "a keeper that has just begun watches for a lease", node: "node-1", fresh: true, given: primaryDied(), after: 5750 * time.Millisecond, want: []string{"Detach"}},
 		{name: "and takes it then", node: "node-1", fresh: true, given: primaryDied(), after: 6 * second, want: take},
 		{name: "released needs no waiting", node: "node-1", given: released("", false), want: direct},
 		{name: "released for this node", node: "node-1", given: released("node-1", false), want: direct},
@@ -61,7 +61,7 @@ func TestWhoTakesTheLease(t *testing.T) {
 			want: []string{"fence: the guard has gone"}},
 		{name: "Consul does not answer", node: "node-1", given: primaryDied(func(s *scene) { s.consul = false }), after: 60 * second},
 		{name: "the log is not replayed yet", node: "node-1", given: primaryDied(func(s *scene) { s.server().Drained = false }), after: 7 * second,
-			why: "reads its own log before it compares"},
+			why: "reads its own log before it compares", want: []string{"Detach"}},
 		{name: "the server does not run", node: "node-1", given: primaryDied(func(s *scene) { s.gone(at(1, 1000), false) }), after: 7 * second,
 			want: []string{"start standby"}},
 	})
@@ -141,7 +141,7 @@ func TestALostAnswerIsADoubt(t *testing.T) {
 		s := as("node-1", decide.Quorum).steady()
 		s.primaryDies()
 		s.held = true
-		lines(t, s, s.pass(6*second), "take 4")
+		lines(t, s, s.pass(6*second), "Detach", "take 4")
 		s.end(decide.KindWrite, decide.Unknown)
 		s.ask(decide.Request{Ask: decide.AskPromise, From: "node-0", Holder: id("node-0"), Epoch: 3})
 		lines(t, s, s.decide(), "refuse: this node is taking the lease")

@@ -52,7 +52,7 @@ func TestPromisesCarryThePrimary(t *testing.T) {
 	}
 }
 
-// TestWhoseThePromisesAre: those count that were made to this holder in this
+// TestWhosePromisesCount: those count that were made to this holder in this
 // epoch, by all who may challenge.
 func TestWhosePromisesCount(t *testing.T) {
 	t.Run("a member whose admission is in doubt must promise too", func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestGivingAPromise(t *testing.T) {
 func TestAPromiseIsKept(t *testing.T) {
 	s := as("node-1", decide.Quorum).steady()
 	play(t, s, []step{
-		{name: "the index stands still for five seconds", given: primaryDied(), after: 5 * second, want: []string{}},
+		{name: "the index stands still for five seconds", given: primaryDied(), after: 5 * second, want: []string{"Detach"}},
 		{name: "then a promise is asked for", given: func(s *scene) {
 			s.ask(decide.Request{Ask: decide.AskPromise, From: "node-0", Holder: id("node-0"), Epoch: 3})
 		}, want: []string{"grant"}},

@@ -85,7 +85,7 @@ func TestARunningStandby(t *testing.T) {
 		{name: "the upstream has removed log that it needs", node: "node-1", given: func(s *scene) { s.server().LogLost = true }, after: second / 4, want: []string{"StopCleanly"}},
 		{name: "it neither streams nor replays for less than a minute", node: "node-1", given: func(s *scene) { s.server().Streaming = false }, after: 60 * second},
 		{name: "and for longer: only a fresh copy helps", node: "node-1", given: func(s *scene) { s.server().Streaming = false }, after: 61 * second, want: []string{"StopCleanly"}},
-		{name: "nobody leads: it keeps its upstream", node: "node-1", given: primaryDied(), after: 5 * second},
+		{name: "nobody leads for as long as a server may run without a renewal: it ends its walreceiver", node: "node-1", given: primaryDied(), after: 5 * second, want: []string{"Detach"}},
 		{name: "asked to detach", node: "node-1", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 4}) }, want: []string{"grant", "Detach"}},
 		{name: "asked to detach for an earlier lease", node: "node-1", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 2}) },
 			want: []string{"refuse: the lease has passed on"}},
@@ -176,6 +176,31 @@ func TestFailedAttempts(t *testing.T) {
 			{name: "third", given: failed, after: second, want: []string{"start standby"}},
 			{name: "clone", given: failed, after: second, want: []string{"clone node-0"}},
 		})
+	})
+}
+
+// TestRewoundInVain: a rewound server needs log of its source before it answers.
+func TestRewoundInVain(t *testing.T) {
+	waits := func(from decide.Node) func(*scene) {
+		return func(s *scene) {
+			movedOn(s)
+			s.gone(at(1, 1000), false)
+			s.data().Standby, s.data().Rewound = true, decide.Rewind{Node: from, Epoch: 4}
+			s.server().State, s.seen.Local.Guard.Deadline = decide.Starting, decide.Forever
+		}
+	}
+	check(t, []rule{
+		{name: "its source leads", node: "node-0", fresh: true, given: waits("node-2"), after: 60 * second, why: "its server is starting"},
+		{name: "another leads: the source may answer still", node: "node-0", fresh: true, given: waits("node-1"), after: 9750 * time.Millisecond, why: "its server is starting"},
+		{name: "but not for ever", node: "node-0", fresh: true, given: waits("node-1"), after: 10 * second, want: []string{"fence: was rewound to node-1, which leads no more"}},
+		{name: "nobody leads", node: "node-0", fresh: true, given: func(s *scene) { waits("node-1")(s); s.peer("node-2").Writable = false }, after: 60 * second},
+		{name: "then it is cloned", node: "node-0", fresh: true, given: func(s *scene) {
+			waits("node-1")(s)
+			s.pass(10 * second)
+			s.end(decide.KindFence, decide.OK)
+			s.gone(at(1, 1000), false)
+			s.leap(s.cfg.Tick)
+		}, want: []string{"clone node-2"}},
 	})
 }
 

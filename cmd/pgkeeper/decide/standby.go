@@ -24,8 +24,9 @@ func (t *turn) follow() {
 		t.startStandby(source)
 	case !t.standsBy():
 		t.is(Rejoining, "its server is "+s.State.String())
+		t.rewoundInVain(source)
 	case source == nil:
-		if t.detached > s.UpstreamEpoch && !t.cfg.WithoutReceiverWait {
+		if (t.detached > s.UpstreamEpoch || t.primaryLost()) && !t.cfg.WithoutReceiverWait {
 			t.detach()
 		}
 		if s.Streaming {
@@ -34,6 +35,17 @@ func (t *turn) follow() {
 	default:
 		t.standBy(source)
 	}
+}
+
+// primaryLost says whether whoever holds the lease must have been fenced by now:
+// not renewed for longer than it lets its server run, nor promised anything, and
+// not to be seen. The walreceiver is then ended before the lease is free, so that
+// the takeover need not wait for it. Should the primary be back it is followed again.
+func (t *turn) primaryLost() bool {
+	l := t.lease()
+	p := t.peer(l.Node)
+	return t.unfit() == "" && t.view.Leader.Index != 0 && !l.Released && !t.mine() && t.now >= t.promisedUntil &&
+		t.now.Sub(t.leaderSeen) >= t.cfg.Hold && (p == nil || p.Failing) && !t.fresh(p)
 }
 
 // source returns the peer that accepts writes under the highest epoch, unless
@@ -110,7 +122,29 @@ func (t *turn) startStandby(source *Peer) {
 		t.is(Rejoining, "waits for a leader to rewind to")
 		return
 	}
+	if source == nil && t.justEnded() {
+		t.is(Rejoining, "lets the next primary begin first")
+		return
+	}
 	t.start(Start{Standby: true})
+}
+
+// rewoundInVain ends the start of a server that waits for log of the node it was
+// rewound to, when another leads: it may never get it, and only a clone helps.
+func (t *turn) rewoundInVain(source *Peer) {
+	from := t.in.Local.Data.Rewound.Node
+	if t.in.Local.Server.State != Starting || from == "" || source == nil || source.Node == from || t.now.Sub(max(t.startBegan, t.began)) < t.cfg.Hung {
+		return
+	}
+	t.needClone = true
+	t.also(Fence{Why: "was rewound to " + string(from) + ", which leads no more"})
+}
+
+// justEnded says whether this node's server has ended a moment ago, beside others
+// that can lead. What its data reach is known without a server, and one that is
+// started before there is a primary only competes with its promotion.
+func (t *turn) justEnded() bool {
+	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
 }
 
 // standBy has a running standby follow the primary.

@@ -40,6 +40,12 @@ func (c Client) Kill(ctx context.Context, why string) error {
 	return err
 }
 
+// Reload has the running server read its configuration again.
+func (c Client) Reload(ctx context.Context) error {
+	_, err := c.call(ctx, command{Do: "reload"})
+	return err
+}
+
 // Extend moves the deadline of the running server. Refused when it has passed.
 func (c Client) Extend(ctx context.Context, deadline decide.Instant) (State, error) {
 	return c.call(ctx, command{Do: "extend", Deadline: deadline})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -79,6 +80,11 @@ func (g *Guard) obey(c command, quit func()) error {
 		return g.stop(c.Mode, c.Within)
 	case "kill":
 		return g.kill(c.Why)
+	case "reload":
+		if g.signal(0, syscall.SIGHUP) == 0 {
+			return errors.New("no server runs")
+		}
+		return nil
 	case "extend":
 		return g.extend(c.Deadline)
 	case "quit":

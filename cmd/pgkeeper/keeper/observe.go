@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	lookWithin    = 2 * time.Second
-	lookHot       = 30 * time.Millisecond
+	lookWithin = 2 * time.Second
+	lookHot    = 30 * time.Millisecond
+	// settled is how long a promoted server is left to its clients before what a
+	// new primary needs is made sure of: it had all of it from the one before.
+	settled       = 3 * time.Second
 	inspectWithin = 2 * time.Minute // it may read gigabytes of log for its end
 )
 
@@ -110,10 +113,15 @@ func (k *Keeper) lookAtServer(ctx context.Context) {
 	if k.facts.guard.Starts != starts || k.facts.guard.Phase == guard.Gone {
 		return // it was another server that answered
 	}
+	promoted := k.facts.serverOf == starts && k.facts.server.InRecovery
 	k.facts.server, k.facts.serverOf, k.facts.silence = server, starts, ""
 	if !server.InRecovery && k.facts.primaryOf != starts {
 		k.facts.primaryOf = starts
-		nudge(k.ensured)
+		if promoted {
+			time.AfterFunc(settled, func() { nudge(k.ensured) })
+		} else {
+			nudge(k.ensured)
+		}
 	}
 	if server.Streaming && !k.facts.retired {
 		k.facts.retired = true

@@ -27,8 +27,10 @@ type Cluster struct {
 	credential *syscall.Credential
 	log        *slog.Logger
 
+	turn chan struct{} // held by who uses conn
+	conn *pgx.Conn     // kept, since a new one costs a loaded machine more than all that is asked on it
+
 	mu      sync.Mutex // guards what follows
-	conn    *pgx.Conn  // of Observe
 	pending []decide.Node
 	unsure  bool // pending, not what the setting says, is what all processes have
 }
@@ -39,7 +41,7 @@ func New(s *settings.Settings, log *slog.Logger) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{settings: s, guard: guard.Client{Socket: s.Guard.Socket}, credential: credential, log: log}, nil
+	return &Cluster{settings: s, guard: guard.Client{Socket: s.Guard.Socket}, credential: credential, log: log, turn: make(chan struct{}, 1)}, nil
 }
 
 func (c *Cluster) data() string           { return c.settings.PostgreSQL.Data }
@@ -89,6 +91,49 @@ func (c *Cluster) connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("log in to the local server: %w", err)
 	}
 	return conn, nil
+}
+
+// ask uses the connection to the local server that is kept, one caller at a
+// time. What may take long has one of its own (exec).
+func (c *Cluster) ask(ctx context.Context, do func(*pgx.Conn) error) error {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the connection to the local server: %w", ctx.Err())
+	}
+	defer func() { <-c.turn }()
+	if c.conn == nil || c.conn.IsClosed() {
+		conn, err := c.connect(ctx)
+		if err != nil {
+			return err
+		}
+		c.conn = conn
+	}
+	err := do(c.conn)
+	if err != nil {
+		c.drop()
+	}
+	return err
+}
+
+// drop closes the connection that is kept. turn is held.
+func (c *Cluster) drop() {
+	if c.conn != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // the server may not answer: no farewell
+		_ = c.conn.Close(ctx)
+		c.conn = nil
+	}
+}
+
+// Forget closes the connection that is kept; one in use ends with its server.
+func (c *Cluster) Forget() {
+	select {
+	case c.turn <- struct{}{}:
+		c.drop()
+		<-c.turn
+	default:
+	}
 }
 
 // exec runs a statement on the local server.

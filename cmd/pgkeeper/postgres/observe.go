@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/boottime"
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
@@ -133,44 +135,18 @@ func segmentTimeline(name string) (uint32, error) {
 	return uint32(timeline), nil
 }
 
-// look runs the query on a connection that is kept.
+// look runs the query.
 func (c *Cluster) look(ctx context.Context) (*seen, error) {
-	c.mu.Lock()
-	conn := c.conn
-	c.conn = nil
-	c.mu.Unlock()
-	if conn == nil || conn.IsClosed() {
-		var err error
-		if conn, err = c.connect(ctx); err != nil {
-			return nil, err
-		}
-	}
 	var answer []byte
-	if err := conn.QueryRow(ctx, observation).Scan(&answer); err != nil {
-		_ = conn.Close(context.WithoutCancel(ctx))
+	err := c.ask(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, observation).Scan(&answer) })
+	if err != nil {
 		return nil, fmt.Errorf("look at the server: %w", err)
 	}
-	c.mu.Lock()
-	c.conn = conn
-	c.mu.Unlock()
 	s := &seen{}
 	if err := json.Unmarshal(answer, s); err != nil {
 		return nil, fmt.Errorf("read what the server said of itself: %w", err)
 	}
 	return s, nil
-}
-
-// Forget closes the connection that Observe keeps.
-func (c *Cluster) Forget() {
-	c.mu.Lock()
-	conn := c.conn
-	c.conn = nil
-	c.mu.Unlock()
-	if conn != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // the server may not answer: no farewell
-		_ = conn.Close(ctx)
-	}
 }
 
 // effective returns the names that every process of the server has.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
 
@@ -62,11 +64,6 @@ func (c *Cluster) Start(ctx context.Context, a decide.Start) error {
 	return nil
 }
 
-// StopCleanly stops the server, fast mode; after the bound it is killed.
-func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
-	return c.guard.Stop(ctx, "fast", within)
-}
-
 // Promote makes the standby the primary of exactly this timeline.
 func (c *Cluster) Promote(ctx context.Context, a decide.Promote) error {
 	c.sure()
@@ -109,31 +106,25 @@ const (
 func (c *Cluster) promote(ctx context.Context, slots []decide.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, promoteWithin)
 	defer cancel()
-	conn, err := c.connect(ctx)
-	if err != nil {
+	err := c.ask(ctx, func(conn *pgx.Conn) error {
+		for _, node := range slots {
+			if err := createSlot(ctx, conn, node); err != nil {
+				c.log.Warn("a slot is not there before the promotion", "error", err)
+			}
+		}
+		_, err := conn.Exec(ctx, "SELECT pg_promote(false)")
 		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	for _, node := range slots {
-		if err := createSlot(ctx, conn, node); err != nil {
-			c.log.Warn("a slot is not there before the promotion", "error", err)
+	})
+	for standby := true; err == nil && standby; {
+		err = c.ask(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby) })
+		if err == nil && standby {
+			err = pauseFor(ctx, promotePoll, "its end")
 		}
 	}
-	if _, err := conn.Exec(ctx, "SELECT pg_promote(false)"); err != nil {
+	if err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
-	for {
-		var standby bool
-		if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
-			return fmt.Errorf("promote: %w", err)
-		}
-		if !standby {
-			return nil
-		}
-		if err := pauseFor(ctx, promotePoll, "the promotion"); err != nil {
-			return err
-		}
-	}
+	return nil
 }
 
 // Detach ends the walreceiver and returns when it is gone and everything that
@@ -221,12 +212,7 @@ func (c *Cluster) sure() {
 }
 
 // Reload has the server read its configuration again.
-func (c *Cluster) Reload(ctx context.Context) error {
-	if err := c.exec(ctx, "SELECT pg_reload_conf()"); err != nil {
-		return fmt.Errorf("reload the configuration: %w", err)
-	}
-	return nil
-}
+func (c *Cluster) Reload(ctx context.Context) error { return c.guard.Reload(ctx) }
 
 // Checkpoint runs CHECKPOINT.
 func (c *Cluster) Checkpoint(ctx context.Context) error {

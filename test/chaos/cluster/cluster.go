@@ -36,6 +36,10 @@ type Cluster struct {
 	// nil: this cluster has no such command.
 	Switchover func(ctx context.Context, primary Node) error
 
+	// Repair is what somebody does by hand for a cluster that does not heal by
+	// itself; nil: it is replaced.
+	Repair func(ctx context.Context) error
+
 	Operator    Operator
 	Network     *lab.Network
 	DirectorDir string
@@ -141,6 +145,26 @@ func (c *Cluster) Whole(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Astray are the nodes that do not follow the newest primary.
+func (c *Cluster) Astray(ctx context.Context) ([]Node, error) {
+	primary, err := c.Newest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	position, err := ask[string](ctx, c, primary, "SELECT pg_current_wal_insert_lsn()::text")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", primary.Name, err)
+	}
+	var astray []Node
+	for _, node := range c.Standbys(primary) {
+		recovering, err := ask[bool](ctx, c, node, "SELECT pg_is_in_recovery()")
+		if err != nil || !recovering || c.reach(ctx, node, position) != nil {
+			astray = append(astray, node)
+		}
+	}
+	return astray, nil
 }
 
 // reach waits a moment for a standby to replay a position.

@@ -14,7 +14,7 @@ func plannedFaults() []Fault {
 			Outage: 3 * time.Second, Median: 1500 * time.Millisecond, Promised: true,
 			Needs: func(c *cluster.Cluster) bool { return c.Switchover != nil },
 			Inject: func(ctx context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
-				return nothing, c.Switchover(ctx, primary)
+				return nothing, askUntil(ctx, func() error { return c.Switchover(ctx, primary) })
 			},
 		},
 		{
@@ -38,5 +38,27 @@ func plannedFaults() []Fault {
 				return nothing, c.Operator.Restart(ctx)
 			},
 		},
+	}
+}
+
+// askLimit is how long an operator who is refused asks again: a standby may not
+// be fit yet.
+const askLimit = 30 * time.Second
+
+func askUntil(ctx context.Context, ask func() error) error {
+	limit, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-limit.Done():
+			return err
+		}
 	}
 }

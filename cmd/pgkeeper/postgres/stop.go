@@ -1,0 +1,94 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/guard"
+)
+
+// stopPoll is the pause between two looks whether a stopping server has nothing left to do.
+const stopPoll = 10 * time.Millisecond
+
+// StopCleanly stops the server, fast mode; after the bound it is killed. A server
+// that has written its last checkpoint, and sent it to its standbys, is killed as
+// well: PostgreSQL 15 goes on answering that it shuts down for as long as clients
+// ask, and ends only when none does.
+func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
+	ended := make(chan error, 1)
+	go func() { ended <- c.guard.Stop(ctx, "fast", within) }()
+	tick := time.NewTicker(stopPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-tick.C:
+		}
+		if !c.isShutDown() {
+			continue
+		}
+		busy, err := c.busyProcesses()
+		if err != nil || len(busy) > 0 {
+			continue
+		}
+		if err := c.guard.Kill(ctx, "it is shut down and only answers that it is"); err != nil {
+			return err
+		}
+		return <-ended
+	}
+}
+
+// The control file's state, a number after the system identifier and two
+// versions (src/include/catalog/pg_control.h).
+const (
+	stateOffset        = 16
+	shutDown           = 1
+	shutDownInRecovery = 2
+)
+
+// isShutDown says whether the last checkpoint is on the disk: from then on
+// nothing can commit.
+func (c *Cluster) isShutDown() bool {
+	content, err := os.ReadFile(c.in("global/pg_control"))
+	if err != nil || len(content) < stateOffset+4 {
+		return false
+	}
+	state := binary.NativeEndian.Uint32(content[stateOffset:])
+	return state == shutDown || state == shutDownInRecovery
+}
+
+// busyProcesses returns those of the server that have work left when it shuts
+// down: whoever sends or archives log, or is not known to have none.
+func (c *Cluster) busyProcesses() ([]string, error) {
+	pids, err := guard.Processes(c.data())
+	if err != nil {
+		return nil, err
+	}
+	var busy []string
+	for _, pid := range pids {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		if title, kind := strings.CutPrefix(string(line), "postgres: "); kind && hasWork(title) {
+			busy = append(busy, title)
+		}
+	}
+	return busy, nil
+}
+
+// hasWork tells by a process's title. Sessions are refused at this stage, so
+// those that are there only say so.
+func hasWork(title string) bool {
+	for _, part := range []string{"walsender", "walreceiver", "checkpointer", "archiver", "walwriter", "background writer", "startup", "autovacuum", "logical replication"} {
+		if strings.HasPrefix(title, part) {
+			return true
+		}
+	}
+	return false
+}
