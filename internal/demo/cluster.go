@@ -104,26 +104,20 @@ func (d *demo) awaitAcks(ctx context.Context, limit time.Duration, enough func([
 // acknowledged.
 func (d *demo) killPrimary(ctx context.Context) error {
 	before := d.writer.acked()
-	d.killed = d.cluster.node(before[len(before)-1].address)
+	last := before[len(before)-1]
+	d.killed = d.cluster.node(last.address)
 	d.say("its processes are killed, all at once; the director waits %s before it makes a new VM", d.config.Stack.ResurrectionDelay)
-	at := time.Now()
-	d.killedAt = at
+	d.killedAt = time.Now()
 	if err := d.config.Stack.Folder.KillVM(d.killed.address); err != nil {
 		return err
 	}
 	d.say("%s is dead", d.killed.short())
-	var first ack
 	return d.awaitAcks(ctx, failoverLimit, func(acks []ack) bool {
-		for _, a := range acks {
-			if a.sent.After(at) {
-				first = a
-				return acks[len(acks)-1].at.Sub(first.at) > time.Second // it goes on
-			}
-		}
-		return false
+		_, first, over := outage(acks, last.session)
+		return over && acks[len(acks)-1].at.Sub(first.at) > time.Second // it goes on
 	}, func() {
-		d.say("%s acknowledges now; between the last row before and the first one after: %.2f s",
-			d.cluster.node(first.address).short(), outage(d.writer.acked(), at).Seconds())
+		lasted, first, _ := outage(d.writer.acked(), last.session)
+		d.say("%s acknowledges now; between the last row before and the first one after: %.2f s", d.cluster.node(first.address).short(), lasted.Seconds())
 	})
 }
 

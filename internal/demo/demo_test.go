@@ -154,14 +154,17 @@ func TestClusterThatDoesNotComeUp(t *testing.T) {
 func TestOutage(t *testing.T) {
 	moment := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
 	acks := []ack{
-		{id: 1, sent: moment(0), at: moment(10)},
-		{id: 2, sent: moment(90), at: moment(120)}, // under way when it happened
-		{id: 9, sent: moment(700), at: moment(720)},
+		{id: 1, session: 1, at: moment(10)},
+		{id: 2, session: 1, at: moment(120)}, // under way when it happened
 	}
-	if got := outage(acks, moment(100)); got != 600*time.Millisecond {
-		t.Errorf("got %s, want 600ms", got)
+	if _, _, over := outage(acks, 1); over {
+		t.Error("the outage is over before anything else was acknowledged")
 	}
-	if got := missing(acks, map[int64]bool{1: true, 9: true, 10: true}); got != 1 {
+	acks = append(acks, ack{id: 9, session: 2, at: moment(720)}, ack{id: 10, session: 2, at: moment(770)})
+	if got, first, over := outage(acks, 1); !over || got != 600*time.Millisecond || first.id != 9 {
+		t.Errorf("got %s, %+v, want 600ms", got, first)
+	}
+	if got := missing(acks, map[int64]bool{1: true, 9: true, 10: true, 11: true}); got != 1 {
 		t.Errorf("got %d missing rows, want 1", got)
 	}
 }

@@ -18,17 +18,19 @@ const (
 
 // ack is a row that the server has acknowledged.
 type ack struct {
-	id       int64
-	sent, at time.Time
-	address  string // of the server
+	id      int64
+	at      time.Time
+	address string // of the server
+	session int    // the writer's first is 1
 }
 
 // writer inserts rows, one after the other, as an app does: it keeps its session
 // until a write fails, then connects anew.
 type writer struct {
-	connect func(context.Context) (*pgx.Conn, error)
-	end     context.CancelFunc
-	done    chan struct{}
+	connect  func(context.Context) (*pgx.Conn, error)
+	sessions int
+	end      context.CancelFunc
+	done     chan struct{}
 
 	mu    sync.Mutex
 	acks  []ack
@@ -74,8 +76,9 @@ func (w *writer) write(ctx context.Context, conn **pgx.Conn, id int64) (a ack, e
 			*conn = nil
 			return ack{}, err
 		}
+		w.sessions++
 	}
-	a = ack{id: id, sent: time.Now()}
+	a = ack{id: id, session: w.sessions}
 	if _, err := (*conn).Exec(ctx, "INSERT INTO rows (id) VALUES ($1)", id); err != nil {
 		leave(*conn)
 		*conn = nil
@@ -136,15 +139,15 @@ func oneLine(err error) string {
 	return strings.TrimSpace(text)
 }
 
-// outage is how long nothing was acknowledged around a moment: from the last
-// acknowledgement of a row sent before it to the first of one sent after it.
-func outage(acks []ack, at time.Time) time.Duration {
+// outage is how long nothing was acknowledged between a session's last row and
+// the next session's first; false while there is no next.
+func outage(acks []ack, session int) (lasted time.Duration, first ack, over bool) {
 	var last time.Time
 	for _, a := range acks {
-		if a.sent.After(at) {
-			return a.at.Sub(last)
+		if a.session > session {
+			return a.at.Sub(last), a, true
 		}
 		last = a.at
 	}
-	return 0
+	return 0, ack{}, false
 }
