@@ -178,7 +178,7 @@ func (d *demo) awaitThirdNode(ctx context.Context) error {
 			d.say("%s is a standby with all rows, %.1f s after its VM died; nobody did anything", d.killed.short(), time.Since(d.killedAt).Seconds())
 			return nil
 		}
-		if d.silent() {
+		if d.silent(longestSilence) {
 			d.say("%5.1f s  %s: %s", time.Since(begin).Seconds(), d.killed.short(), oneLine(err))
 		}
 		select {

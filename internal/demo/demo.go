@@ -135,11 +135,31 @@ func (d *demo) steps() []step {
 func (d *demo) step(ctx context.Context, title string, run func(context.Context) error) error {
 	d.print("\n%6.1f s  %s\n", time.Since(d.begin).Seconds(), title)
 	begin := time.Now()
-	if err := run(ctx); err != nil {
+	done := make(chan struct{})
+	go d.tick(begin, done)
+	err := run(ctx)
+	close(done)
+	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
 	d.timings = append(d.timings, Timing{Step: title, Seconds: time.Since(begin).Seconds()})
 	return nil
+}
+
+// tick gives signs of life while a step has nothing to say.
+func (d *demo) tick(begin time.Time, done <-chan struct{}) {
+	tick := time.NewTicker(longestSilence / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			if d.silent(2 * longestSilence) {
+				d.say("%5.1f s  …", time.Since(begin).Seconds())
+			}
+		}
+	}
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -153,12 +173,11 @@ func (d *demo) print(format string, args ...any) {
 	fmt.Fprintf(d.config.Out, format, args...)
 }
 
-// silent tells whether nothing was printed for so long that even what was said
-// before is worth repeating.
-func (d *demo) silent() bool {
+// silent tells whether nothing was printed for so long.
+func (d *demo) silent(long time.Duration) bool {
 	d.out.Lock()
 	defer d.out.Unlock()
-	return time.Since(d.saidAt) > longestSilence
+	return time.Since(d.saidAt) > long
 }
 
 func (d *demo) startStack(ctx context.Context) (err error) {

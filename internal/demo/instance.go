@@ -85,7 +85,7 @@ func (d *demo) follow(ctx context.Context, in *instance, started osbclient.Start
 	}
 	begin, said := time.Now(), ""
 	last, err := d.broker.Wait(ctx, in.id, d.service.ID, in.plan.ID, started.Operation, func(last osbclient.LastOperation) {
-		if last.Description != said || d.silent() {
+		if last.Description != said || d.silent(longestSilence) {
 			said = last.Description
 			d.say("%s%5.1f s  %s", mark, time.Since(begin).Seconds(), said)
 		}
