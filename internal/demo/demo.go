@@ -136,9 +136,11 @@ func (d *demo) step(ctx context.Context, title string, run func(context.Context)
 	d.print("\n%6.1f s  %s\n", time.Since(d.begin).Seconds(), title)
 	begin := time.Now()
 	done := make(chan struct{})
-	go d.tick(begin, done)
+	var ticking sync.WaitGroup
+	ticking.Go(func() { d.tick(begin, done) })
 	err := run(ctx)
 	close(done)
+	ticking.Wait()
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
