@@ -24,6 +24,7 @@ func (t *turn) follow() {
 		t.startStandby(source)
 	case !t.standsBy():
 		t.is(Rejoining, "its server is "+s.State.String())
+	case source == nil && t.followNamed():
 	case source == nil:
 		if (t.detached > s.UpstreamEpoch || t.primaryLost()) && !t.cfg.WithoutReceiverWait {
 			t.detach()
@@ -34,6 +35,28 @@ func (t *turn) follow() {
 	default:
 		t.standBy(source)
 	}
+}
+
+// followNamed has a running standby follow the node that Consul names as the
+// primary while that is still being promoted: the promotion then finds it
+// attached, and no commit waits for it. Nothing is compared with either of them
+// any more. It says whether there is such a node.
+func (t *turn) followNamed() bool {
+	l, s := t.lease(), &t.in.Local.Server
+	p := t.peer(l.Node)
+	if !t.consulAnswers() || t.view.Leader.Index == 0 || l.Released || l.Primary != l.Holder || l.Epoch < t.detached ||
+		!t.fresh(p) || p.Status.ID != l.Holder || p.Status.Role != TakingOver {
+		return false
+	}
+	position, known := t.position()
+	if !known || Diverged(position, s.History, p.Status.Position, p.Status.History) {
+		return false
+	}
+	t.is(Waiting, "follows "+string(p.Node)+", which is being promoted")
+	if s.Upstream != p.Node || s.UpstreamEpoch < l.Epoch {
+		t.do(Follow{Node: p.Node, Address: t.addressOf(p.Node), Epoch: l.Epoch})
+	}
+	return true
 }
 
 // primaryLost says whether whoever holds the lease must have been fenced by now:
