@@ -107,6 +107,10 @@ lint: deps-test ## gofmt, go vet, staticcheck, shellcheck
 	@$(step) "staticcheck" "$$(scripts/tools.sh staticcheck)" ./...
 	@$(step) "shellcheck" shellcheck --exclude SC1091 .ci/run $$(git ls-files '*.sh')
 
+.PHONY: simulate
+simulate: ## Check the rules of failover in random schedules (SCHEDULES=100000 SEED=1)
+	go run ./cmd/pgkeeper/simulate -seed $(or $(SEED),1) -schedules $(or $(SCHEDULES),100000)
+
 ##@ Measure it
 .PHONY: bench
 bench: deps-test artifacts build ## Times of demo, provision, bind, unbind, deprovision; written to bench/

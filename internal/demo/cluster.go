@@ -177,15 +177,14 @@ func missing(acks []ack, stored map[int64]bool) (lost int) {
 func (d *demo) awaitThirdNode(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, returnLimit)
 	defer cancel()
-	begin, said := time.Now(), time.Now()
+	begin := time.Now()
 	for {
 		err := d.follows(ctx, d.killed)
 		if err == nil {
 			d.say("%s is a standby with all rows, %.1f s after its VM died; nobody did anything", d.killed.name, time.Since(d.killedAt).Seconds())
 			return nil
 		}
-		if time.Since(said) > longestSilence {
-			said = time.Now()
+		if d.silent() {
 			d.say("%5.1f s  %s: %s", time.Since(begin).Seconds(), d.killed.name, oneLine(err))
 		}
 		select {
@@ -198,7 +197,7 @@ func (d *demo) awaitThirdNode(ctx context.Context) error {
 
 // follows asks the node itself.
 func (d *demo) follows(ctx context.Context, n node) error {
-	ctx, cancel := context.WithTimeout(ctx, longestSilence)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	conn, err := d.connect(ctx, d.cluster, n.name)
 	if err != nil {

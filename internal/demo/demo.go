@@ -46,7 +46,9 @@ type demo struct {
 	config  Config
 	begin   time.Time
 	timings []Timing
-	out     sync.Mutex // of config.Out: the cluster comes up in the background
+
+	out    sync.Mutex // of config.Out: the cluster comes up in the background
+	saidAt time.Time
 
 	stack   *stack.Stack
 	network stack.Network
@@ -147,7 +149,16 @@ func (d *demo) say(format string, args ...any) {
 func (d *demo) print(format string, args ...any) {
 	d.out.Lock()
 	defer d.out.Unlock()
+	d.saidAt = time.Now()
 	fmt.Fprintf(d.config.Out, format, args...)
+}
+
+// silent tells whether nothing was printed for so long that even what was said
+// before is worth repeating.
+func (d *demo) silent() bool {
+	d.out.Lock()
+	defer d.out.Unlock()
+	return time.Since(d.saidAt) > longestSilence
 }
 
 func (d *demo) startStack(ctx context.Context) (err error) {

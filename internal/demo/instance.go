@@ -28,8 +28,8 @@ func newInstance(plan string, parameters map[string]any) *instance {
 	return &instance{planName: plan, parameters: parameters, id: osbclient.NewID(), binding: osbclient.NewID()}
 }
 
-// provisionLimit bounds a create and a delete.
-const provisionLimit = 5 * time.Minute
+// provisionLimit bounds a create, compilation of packages included, and a delete.
+const provisionLimit = 10 * time.Minute
 
 func (d *demo) order(ctx context.Context, in *instance) (osbclient.Started, error) {
 	const org, space = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
@@ -66,8 +66,9 @@ func (d *demo) deprovision(ctx context.Context, in *instance) error {
 	return d.follow(ctx, in, started, "")
 }
 
-// longestSilence is how long the same word of progress is not repeated.
-const longestSilence = 2 * time.Second
+// longestSilence is how long nothing at all is printed before a word of progress
+// is repeated; polls come on top.
+const longestSilence = time.Second
 
 // follow prints an operation's progress until it ends, after a mark that tells it
 // from what else goes on.
@@ -75,13 +76,16 @@ func (d *demo) follow(ctx context.Context, in *instance, started osbclient.Start
 	if !started.Async {
 		return nil
 	}
-	begin, said, saidAt := time.Now(), "", time.Time{}
+	begin, said := time.Now(), ""
 	last, err := d.broker.Wait(ctx, in.id, d.service.ID, in.plan.ID, started.Operation, func(last osbclient.LastOperation) {
-		if last.Description != said || time.Since(saidAt) > longestSilence {
-			said, saidAt = last.Description, time.Now()
+		if last.Description != said || d.silent() {
+			said = last.Description
 			d.say("%s%5.1f s  %s", mark, time.Since(begin).Seconds(), said)
 		}
 	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the operation has not ended after %s; its last words: %s", provisionLimit, said)
+	}
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (s *Stack) deployConsul(ctx context.Context) error {
 // followDeploy repeats the request, as the deployer wants it, until the
 // operation has ended, and reports its progress.
 func (s *Stack) followDeploy(ctx context.Context, client *deployer.Client, request deployer.DeployRequest) error {
-	said := ""
+	said, saidAt := "", time.Time{}
 	for {
 		operation, err := client.Deploy(ctx, request)
 		switch {
@@ -139,8 +139,8 @@ func (s *Stack) followDeploy(ctx context.Context, client *deployer.Client, reque
 			return nil
 		case err == nil && operation.State == deployer.Failed:
 			return errors.New(operation.Error)
-		case err == nil && operation.Progress.Message != "" && operation.Progress.Message != said:
-			said = operation.Progress.Message
+		case err == nil && operation.Progress.Message != "" && (operation.Progress.Message != said || time.Since(saidAt) > longestSilence):
+			said, saidAt = operation.Progress.Message, time.Now()
 			s.config.Report("Consul: %s", said)
 		}
 		select {
@@ -268,7 +268,7 @@ func consulServers(asked, have int) (int, error) {
 // resolverPart offers DNS for the instances' names on this machine. Its own
 // resolver is not touched.
 func (s *Stack) resolverPart() part {
-	return part{name: "resolver", args: []string{"resolver", "--config", s.folder.configFile("resolver")}, ready: listens(s.settings.ResolverAddress)}
+	return part{name: "resolver", args: []string{"resolver", "--config", s.folder.configFile("resolver")}, ready: listens(s.settings.ResolverAddress), addresses: []string{s.settings.ResolverAddress}}
 }
 
 func (s *Stack) resolverConfig() map[string]any {

@@ -170,9 +170,6 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 	return nil
 }
 
-// longestSilence is how long a start says nothing while it uploads.
-const longestSilence = 2 * time.Second
-
 // upload waits for do with signs of life. The library cannot interrupt an
 // upload: when ctx ends it is left to the end of the director.
 func (s *Stack) upload(ctx context.Context, what string, do func() (bool, error)) (uploaded bool, _ error) {

@@ -88,7 +88,7 @@ func (s *Stack) providerConfig() map[string]any {
 }
 
 func (s *Stack) directorPart() part {
-	return part{name: "director", args: []string{"director", "--config", s.folder.configFile("director")}, ready: func(ctx context.Context) error {
+	return part{name: "director", args: []string{"director", "--config", s.folder.configFile("director")}, addresses: []string{s.settings.DirectorAddress}, ready: func(ctx context.Context) error {
 		d, err := openDirector(s.folder, s.settings)
 		if err != nil {
 			return err
@@ -98,15 +98,15 @@ func (s *Stack) directorPart() part {
 }
 
 func (s *Stack) deployerPart() part {
-	return part{name: "deployer", args: []string{"deployer", "--config", s.folder.configFile("deployer")}, ready: listens(s.settings.DeployerAddress)}
+	return part{name: "deployer", args: []string{"deployer", "--config", s.folder.configFile("deployer")}, ready: listens(s.settings.DeployerAddress), addresses: []string{s.settings.DeployerAddress}}
 }
 
 func (s *Stack) spiPart() part {
-	return part{name: "spi", args: []string{"spi", "postgresql", "--config", s.folder.configFile("spi")}, ready: listens(s.settings.SPIAddress)}
+	return part{name: "spi", args: []string{"spi", "postgresql", "--config", s.folder.configFile("spi")}, ready: listens(s.settings.SPIAddress), addresses: []string{s.settings.SPIAddress}}
 }
 
 func (s *Stack) brokerPart() part {
-	return part{name: "broker", args: []string{"broker", "--config", s.folder.configFile("broker")}, ready: answers("http://" + s.settings.OperationsAddress + "/healthz")}
+	return part{name: "broker", args: []string{"broker", "--config", s.folder.configFile("broker")}, ready: answers("http://" + s.settings.OperationsAddress + "/healthz"), addresses: []string{s.settings.BrokerAddress, s.settings.OperationsAddress}}
 }
 
 func listens(address string) func(context.Context) error {

@@ -33,6 +33,11 @@ type settings struct {
 	Consul          consulSettings `json:"consul"`
 }
 
+// addresses are all that the parts listen on.
+func (s settings) addresses() []string {
+	return []string{s.DirectorAddress, s.DeployerAddress, s.SPIAddress, s.BrokerAddress, s.OperationsAddress, s.ResolverAddress}
+}
+
 // Preferred ports; a stack takes another one where one is in use.
 const (
 	directorPort = 25555

@@ -51,6 +51,27 @@ func TestBusyPortIsAvoided(t *testing.T) {
 	}
 }
 
+// A port belongs to the stack from its choice on.
+func TestPortsAreHeld(t *testing.T) {
+	address, err := freeAddress(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := holdPorts(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holdPorts(address); err == nil {
+		t.Error("another stack takes the port")
+	}
+	held.release(address, "127.0.0.1:1")
+	again, err := holdPorts(address)
+	if err != nil {
+		t.Fatalf("after the release: %v", err)
+	}
+	again.release(address)
+}
+
 func TestOneSupervisorAtATime(t *testing.T) {
 	folder := Folder(t.TempDir())
 	lock, err := folder.lock()

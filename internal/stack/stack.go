@@ -44,7 +44,8 @@ type Stack struct {
 	log      *slog.Logger
 	lock     *os.File
 
-	ends []func() // per part, in the order they started
+	ports ports
+	ends  []func() // per part, in the order they started
 }
 
 // ErrRunning tells that another supervisor has the stack.
@@ -81,6 +82,9 @@ func Up(ctx context.Context, config Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	if s.settings.Consul.Servers, err = consulServers(config.ConsulServers, s.settings.Consul.Servers); err != nil {
+		return nil, err
+	}
+	if s.ports, err = holdPorts(s.settings.addresses()...); err != nil {
 		return nil, err
 	}
 	if err := writeJSON(s.folder.processFile(supervisorName), self()); err != nil {
@@ -176,6 +180,7 @@ func (s *Stack) announced(p part) func(context.Context) error {
 const startLimit = time.Minute
 
 func (s *Stack) startPart(ctx context.Context, p part) error {
+	s.ports.release(p.addresses...)
 	running, end := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	var deaths atomic.Int64
@@ -200,6 +205,7 @@ func (s *Stack) Stop() {
 		s.ends[i]()
 	}
 	s.ends = nil
+	s.ports.release(s.settings.addresses()...)
 	if s.lock != nil {
 		os.Remove(s.folder.processFile(supervisorName))
 		s.lock.Close()
@@ -234,13 +240,34 @@ func Down(ctx context.Context, folder Folder, report func(format string, args ..
 	destroy.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	destroy.Cancel = func() error { return destroy.Process.Signal(syscall.SIGTERM) }
 	destroy.WaitDelay = grace
-	if output, err := destroy.CombinedOutput(); err != nil {
-		return fmt.Errorf("remove the director's VMs: %w: %s", err, strings.TrimSpace(string(output)))
+	return aloud(report, "still removing", func() error {
+		if output, err := destroy.CombinedOutput(); err != nil {
+			return fmt.Errorf("remove the director's VMs: %w: %s", err, strings.TrimSpace(string(output)))
+		}
+		if err := os.RemoveAll(string(folder)); err != nil {
+			return fmt.Errorf("remove the state folder: %w", err)
+		}
+		return nil
+	})
+}
+
+// longestSilence is how long a stack says nothing while it starts or goes.
+const longestSilence = 2 * time.Second
+
+// aloud runs f with signs of life.
+func aloud(report func(format string, args ...any), what string, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	tick := time.NewTicker(longestSilence)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			report("%s …", what)
+		}
 	}
-	if err := os.RemoveAll(string(folder)); err != nil {
-		return fmt.Errorf("remove the state folder: %w", err)
-	}
-	return nil
 }
 
 func endSupervisor(folder Folder) error {

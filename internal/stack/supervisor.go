@@ -17,6 +17,8 @@ type part struct {
 	name  string
 	args  []string // after the binary's own name
 	ready func(context.Context) error
+	// addresses are where it listens, TCP.
+	addresses []string
 }
 
 // The pauses between restarts of a part that keeps dying.

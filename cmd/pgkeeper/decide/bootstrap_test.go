@@ -6,7 +6,7 @@ import (
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
 
-// new is the scene of a node of a deployment that has no data yet.
+// newDeployment is the scene of a node of a deployment that has no data yet.
 func newDeployment(node decide.Node) *scene {
 	s := as(node, decide.Quorum)
 	s.beats = false

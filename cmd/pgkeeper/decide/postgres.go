@@ -20,6 +20,9 @@ type Data struct {
 	History []Fork
 	// Rewinding: the marker of an unfinished rewind is there. Such data can only be replaced.
 	Rewinding bool
+	// Rewound is the rewind after which the server has not answered yet: it needs
+	// log of that node first. No Node: nothing is missing.
+	Rewound Rewind
 	Memory
 }
 

@@ -52,7 +52,7 @@ func TestPromisesCarryThePrimary(t *testing.T) {
 	}
 }
 
-// TestWhoseThePromisesAre: those count that were made to this holder in this
+// TestWhosePromisesCount: those count that were made to this holder in this
 // epoch, by all who may challenge.
 func TestWhosePromisesCount(t *testing.T) {
 	t.Run("a member whose admission is in doubt must promise too", func(t *testing.T) {

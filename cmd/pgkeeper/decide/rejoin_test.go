@@ -179,6 +179,31 @@ func TestFailedAttempts(t *testing.T) {
 	})
 }
 
+// TestRewoundInVain: a rewound server needs log of its source before it answers.
+func TestRewoundInVain(t *testing.T) {
+	waits := func(from decide.Node) func(*scene) {
+		return func(s *scene) {
+			movedOn(s)
+			s.gone(at(1, 1000), false)
+			s.data().Standby, s.data().Rewound = true, decide.Rewind{Node: from, Epoch: 4}
+			s.server().State, s.seen.Local.Guard.Deadline = decide.Starting, decide.Forever
+		}
+	}
+	check(t, []rule{
+		{name: "its source leads", node: "node-0", fresh: true, given: waits("node-2"), after: 60 * second, why: "its server is starting"},
+		{name: "another leads: the source may answer still", node: "node-0", fresh: true, given: waits("node-1"), after: 9750 * time.Millisecond, why: "its server is starting"},
+		{name: "but not for ever", node: "node-0", fresh: true, given: waits("node-1"), after: 10 * second, want: []string{"fence: was rewound to node-1, which leads no more"}},
+		{name: "nobody leads", node: "node-0", fresh: true, given: func(s *scene) { waits("node-1")(s); s.peer("node-2").Writable = false }, after: 60 * second},
+		{name: "then it is cloned", node: "node-0", fresh: true, given: func(s *scene) {
+			waits("node-1")(s)
+			s.pass(10 * second)
+			s.end(decide.KindFence, decide.OK)
+			s.gone(at(1, 1000), false)
+			s.leap(s.cfg.Tick)
+		}, want: []string{"clone node-2"}},
+	})
+}
+
 func TestDiverged(t *testing.T) {
 	deep := []decide.Fork{{Timeline: 2, LSN: 1000}, {Timeline: 4, LSN: 2000}}
 	for name, tc := range map[string]struct {

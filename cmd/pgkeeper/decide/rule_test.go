@@ -88,7 +88,7 @@ func ended(kind decide.Kind) func(*scene) {
 	return func(s *scene) { s.end(kind, decide.OK) }
 }
 
-// kinds returns of which kinds actions are.
+// has says whether one of the actions is of a kind.
 func has(actions []decide.Action, kind decide.Kind) bool {
 	return slices.ContainsFunc(actions, func(a decide.Action) bool { return a.Kind() == kind })
 }

@@ -24,6 +24,7 @@ func (t *turn) follow() {
 		t.startStandby(source)
 	case !t.standsBy():
 		t.is(Rejoining, "its server is "+s.State.String())
+		t.rewoundInVain(source)
 	case source == nil && t.followNamed():
 	case source == nil:
 		if (t.detached > s.UpstreamEpoch || t.primaryLost()) && !t.cfg.WithoutReceiverWait {
@@ -156,6 +157,17 @@ func (t *turn) startStandby(source *Peer) {
 // started before there is a primary only competes with its promotion.
 func (t *turn) justEnded() bool {
 	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
+}
+
+// rewoundInVain ends the start of a server that waits for log of the node it was
+// rewound to, when another leads: it may never get it, and only a clone helps.
+func (t *turn) rewoundInVain(source *Peer) {
+	from := t.in.Local.Data.Rewound.Node
+	if t.in.Local.Server.State != Starting || from == "" || source == nil || source.Node == from || t.now.Sub(max(t.startBegan, t.began)) < t.cfg.Hung {
+		return
+	}
+	t.needClone = true
+	t.also(Fence{Why: "was rewound to " + string(from) + ", which leads no more"})
 }
 
 // standBy has a running standby follow the primary.

@@ -105,7 +105,7 @@ func TestTheSet(t *testing.T) {
 	})
 }
 
-// TestRestartOfThePrimary: what is written down before a primary starts again.
+// TestTheSetOfAStart: what is written down before a primary starts again.
 func TestTheSetOfAStart(t *testing.T) {
 	crashed := func(more ...func(*scene)) func(*scene) {
 		return func(s *scene) {

@@ -2,6 +2,7 @@ package decide_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
@@ -170,7 +171,7 @@ func TestPromotion(t *testing.T) {
 		"the guard is armed first":             {nil, 1, []string{}},
 		"then it is promoted":                  {nil, 2, []string{"promote to 2 [node-2]"}},
 		"a keeper that begins here promotes":   {func(s *scene) { s.pass(0); s.restart() }, 4, []string{"promote to 2 [node-2]"}},
-		"not with a lease that is nearly over": {func(s *scene) { s.pass(0); s.asked = nil; s.consul = false; s.leap(3500 * 1000000) }, 3, []string{}},
+		"not with a lease that is nearly over": {func(s *scene) { s.pass(0); s.asked = nil; s.consul = false; s.leap(3500 * time.Millisecond) }, 3, []string{}},
 		"the number is used already: reserve":  {func(s *scene) { s.server().Timeline, s.server().History = 2, []decide.Fork{{Timeline: 2, LSN: 900}} }, 3, []string{"promote to 3 [node-2]"}},
 		"the server ended during the promotion": {func(s *scene) {
 			s.pass(second / 4)
@@ -200,7 +201,7 @@ func TestAHolderThatKnowsNotWhy(t *testing.T) {
 	s := holds(decide.Quorum, detached("node-2", 4, true))
 	s.restart()
 	play(t, s, []step{
-		{name: "it waits", after: 5750 * 1000000, want: []string{}, then: primaryIs("node-0")},
+		{name: "it waits", after: 5750 * time.Millisecond, want: []string{}, then: primaryIs("node-0")},
 		{name: "a lease", want: []string{"ask [node-0] to detach"}, then: primaryIs("node-1")},
 	})
 }

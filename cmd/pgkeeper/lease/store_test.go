@@ -64,6 +64,12 @@ func TestConsul(t *testing.T) {
 		t.Errorf("view of nothing: %+v", empty)
 	}
 
+	// The heir has read the catalog before there is an alias in it.
+	heir := open(t, deployment, token, consul.Address)
+	if _, err := heir.Read(ctx); err != nil {
+		t.Fatal(err)
+	}
+
 	nodes := []decide.Registration{{Node: "node-0", ID: "id-node-0", Address: "10.0.0.1"}, {Node: "node-1", ID: "id-node-1", Address: "10.0.0.2"}}
 	for _, one := range nodes {
 		if err := store.Register(ctx, one); err != nil {
@@ -115,7 +121,7 @@ func TestConsul(t *testing.T) {
 			t.Errorf("got %v", got.Outcome)
 		}
 	})
-	t.Run("alias", func(t *testing.T) { moveAlias(t, consul, store, nodes) })
+	t.Run("alias", func(t *testing.T) { moveAlias(t, consul, heir, nodes) })
 	t.Run("watch", func(t *testing.T) { watch(t, consul, store, nodes) })
 	t.Run("others", func(t *testing.T) { strangers(t, consul, token) })
 	t.Run("frozen server", func(t *testing.T) { frozen(t, consul, store) })
@@ -135,14 +141,15 @@ func addresses(t *testing.T, consul *leasetest.Server, tag string) []string {
 	return list
 }
 
-func moveAlias(t *testing.T, consul *leasetest.Server, store *lease.Store, nodes []decide.Registration) {
+// moveAlias names the heir, which was a replica until now, in one transaction.
+func moveAlias(t *testing.T, consul *leasetest.Server, heir *lease.Store, nodes []decide.Registration) {
 	ctx := background(t)
-	now, err := store.Read(ctx)
+	now, err := heir.Read(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := decide.Alias{Primary: "node-1", Address: "10.0.0.2"}
-	moved := store.Write(ctx, decide.Write{Purpose: decide.RenewLease, Alias: &want,
+	moved := heir.Write(ctx, decide.Write{Purpose: decide.RenewLease, Alias: &want,
 		Leader: decide.Entry[decide.Leader]{Index: now.Leader.Index, Value: leader("node-1", 2, 1)}}, nodes)
 	if moved.Outcome != decide.OK {
 		t.Fatalf("got %v: %s", moved.Outcome, moved.Err)

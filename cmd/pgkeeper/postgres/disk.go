@@ -50,6 +50,13 @@ func (c *Cluster) Inspect(ctx context.Context, gone bool) (decide.Data, error) {
 		return d, err
 	}
 	d.Standby, d.Rewinding = exists(c.in("standby.signal")), exists(c.marker())
+	rewound, err := c.expected()
+	if err != nil {
+		return d, err
+	}
+	if rewound != nil {
+		d.Rewound = *rewound
+	}
 	control, err := c.control(ctx)
 	if err != nil {
 		if d.Rewinding {

@@ -96,7 +96,12 @@ func (d *disk) data() decide.Data {
 	if !d.exact {
 		end = d.shown
 	}
+	var from decide.Rewind
+	if d.rewound != nil {
+		from = d.rewound.from
+	}
 	return decide.Data{
+		Rewound: from,
 		Present: true, Identity: d.identity, System: d.system, Standby: d.standby, Clean: d.clean,
 		End: decide.Position{Timeline: d.branch.timeline, LSN: end}, Exact: d.exact,
 		History: d.branch.history, Rewinding: d.rewinding, Memory: d.memory,

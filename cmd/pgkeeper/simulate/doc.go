@@ -13,8 +13,9 @@
 //     with async replication a planned switchover loses nothing either;
 //   - once the faults have ended a writable primary and then three healthy
 //     members come back within their bounds;
-//   - the alias does not name another node than the writable primary for longer
-//     than its bound (I4);
+//   - the alias does not name another node than the writable primary, nor other
+//     replicas than the standbys that stream, for longer than its bounds (I4);
+//   - no node begins its server again and again without being of use in between;
 //   - initdb never runs where data exist, and no two histories share a timeline number.
 //
 // What it assumes: a guard runs no later after its deadline than lease − hold

@@ -105,18 +105,8 @@ func (w *world) injectOutside(f *fault, n *node, end func(func())) {
 		}
 		w.reboot(n, f.Kind == loseDisk, end)
 	case isolate:
-		for other := range 4 {
-			if other != n.index {
-				w.net.cutOff(n.index, other, 1, f.OneWay)
-			}
-		}
-		end(func() {
-			for other := range 4 {
-				if other != n.index {
-					w.net.cutOff(n.index, other, -1, f.OneWay)
-				}
-			}
-		})
+		w.net.isolate(n.index, 1, f.OneWay)
+		end(func() { w.net.isolate(n.index, -1, f.OneWay) })
 	case cutLink, cutConsul:
 		other := f.Other
 		if f.Kind == cutConsul {
@@ -234,7 +224,7 @@ func (w *world) mayLoseDisk(n *node) bool {
 		return false
 	}
 	for _, other := range w.nodes {
-		if d := &other.disk; other != n && (!d.present || d.rewinding || !v.Members.Value.Has(other.name, d.identity)) {
+		if d := &other.disk; other != n && (!d.present || d.rewinding || d.rewound != nil || !v.Members.Value.Has(other.name, d.identity)) {
 			return false
 		}
 	}

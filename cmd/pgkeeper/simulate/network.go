@@ -20,6 +20,15 @@ func (n *network) cutOff(a, b, by int, oneWay bool) {
 	}
 }
 
+// isolate cuts a node off from all others and from Consul.
+func (n *network) isolate(node, by int, oneWay bool) {
+	for other := range n.cut {
+		if other != node {
+			n.cutOff(node, other, by, oneWay)
+		}
+	}
+}
+
 // passes returns the delay of a message, or false when it is lost.
 func (w *world) passes(from, to int) (int64, bool) {
 	if w.net.cut[from][to] > 0 {
