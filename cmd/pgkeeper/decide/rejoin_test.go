@@ -229,3 +229,28 @@ func TestDiverged(t *testing.T) {
 		}
 	}
 }
+
+// TestANodeNamedPrimary is followed while it is still being promoted.
+func TestANodeNamedPrimary(t *testing.T) {
+	named := func(more ...func(*scene)) func(*scene) {
+		return func(s *scene) {
+			s.primaryDies()
+			l := s.leader()
+			s.view().Leader.Index++
+			l.Holder, l.Primary, l.Node, l.Epoch = id("node-2"), id("node-2"), "node-2", 4
+			s.peer("node-2").Role = decide.TakingOver
+			for _, change := range more {
+				change(s)
+			}
+		}
+	}
+	check(t, []rule{
+		{name: "holds the lease and is named", node: "node-1", given: named(), want: []string{"follow node-2"}},
+		{name: "holds the lease, still compares", node: "node-1", given: named(func(s *scene) { s.leader().Primary = id("node-0") }), want: []string{}},
+		{name: "has given the lease back", node: "node-1", given: named(func(s *scene) { s.leader().Released, s.leader().Heir = true, "node-2" }), want: []string{}},
+		{name: "was overtaken", node: "node-1", given: named(func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 5}) }), want: []string{"grant", "Detach"}},
+		{name: "would leave this node's log out", node: "node-1", given: named(func(s *scene) {
+			s.peer("node-2").Position, s.peer("node-2").History = at(2, 900), []decide.Fork{{Timeline: 2, LSN: 900}}
+		}), want: []string{}},
+	})
+}

@@ -25,6 +25,7 @@ func (t *turn) follow() {
 	case !t.standsBy():
 		t.is(Rejoining, "its server is "+s.State.String())
 		t.rewoundInVain(source)
+	case source == nil && t.followNamed():
 	case source == nil:
 		if (t.detached > s.UpstreamEpoch || t.primaryLost()) && !t.cfg.WithoutReceiverWait {
 			t.detach()
@@ -35,6 +36,28 @@ func (t *turn) follow() {
 	default:
 		t.standBy(source)
 	}
+}
+
+// followNamed has a running standby follow the node that Consul names as the
+// primary while that is still being promoted: the promotion then finds it
+// attached, and no commit waits for it. Nothing is compared with either of them
+// any more. It says whether there is such a node.
+func (t *turn) followNamed() bool {
+	l, s := t.lease(), &t.in.Local.Server
+	p := t.peer(l.Node)
+	if !t.consulAnswers() || t.view.Leader.Index == 0 || l.Released || l.Primary != l.Holder || l.Epoch < t.detached ||
+		!t.fresh(p) || p.Status.ID != l.Holder || p.Status.Role != TakingOver {
+		return false
+	}
+	position, known := t.position()
+	if !known || Diverged(position, s.History, p.Status.Position, p.Status.History) {
+		return false
+	}
+	t.is(Waiting, "follows "+string(p.Node)+", which is being promoted")
+	if s.Upstream != p.Node || s.UpstreamEpoch < l.Epoch {
+		t.do(Follow{Node: p.Node, Address: t.addressOf(p.Node), Epoch: l.Epoch})
+	}
+	return true
 }
 
 // primaryLost says whether whoever holds the lease must have been fenced by now:
@@ -129,6 +152,13 @@ func (t *turn) startStandby(source *Peer) {
 	t.start(Start{Standby: true})
 }
 
+// justEnded says whether this node's server has ended a moment ago, beside others
+// that can lead. What its data reach is known without a server, and one that is
+// started before there is a primary only competes with its promotion.
+func (t *turn) justEnded() bool {
+	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
+}
+
 // rewoundInVain ends the start of a server that waits for log of the node it was
 // rewound to, when another leads: it may never get it, and only a clone helps.
 func (t *turn) rewoundInVain(source *Peer) {
@@ -138,13 +168,6 @@ func (t *turn) rewoundInVain(source *Peer) {
 	}
 	t.needClone = true
 	t.also(Fence{Why: "was rewound to " + string(from) + ", which leads no more"})
-}
-
-// justEnded says whether this node's server has ended a moment ago, beside others
-// that can lead. What its data reach is known without a server, and one that is
-// started before there is a primary only competes with its promotion.
-func (t *turn) justEnded() bool {
-	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
 }
 
 // standBy has a running standby follow the primary.

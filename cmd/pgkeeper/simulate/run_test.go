@@ -22,7 +22,7 @@ func TestARuleThatIsOffIsNoticed(t *testing.T) {
 		from uint64 // a seed before the first that shows it, so that the test is short
 	}{
 		"fence":            {options{WithoutFence: true}, "two primaries", 1},
-		"walreceiver wait": {options{WithoutReceiverWait: true}, "lost write", 2700},
+		"walreceiver wait": {options{WithoutReceiverWait: true}, "lost write", 6800},
 		"promises":         {options{WithoutPromises: true}, "two primaries", 400},
 	} {
 		t.Run(name, func(t *testing.T) {

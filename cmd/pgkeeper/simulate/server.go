@@ -144,12 +144,14 @@ func (s *server) ready() {
 		d.lsn += 50 // end-of-recovery checkpoint
 		w.tracef(n, "server accepts writes at %d:%s", d.branch.timeline, d.lsn)
 		s.openForWrites()
+		w.at(n, laneServer, w.between(0, second), s.senders)
 		return
 	}
 	s.replayed = d.lsn - min(d.lsn, decide.LSN(w.between(0, 500)))
 	w.tracef(n, "server stands by at %d:%s", d.branch.timeline, d.lsn)
 	w.at(n, laneServer, w.between(0, 500*millisecond), s.drain)
 	w.at(n, laneServer, w.between(0, 200*millisecond), s.connect)
+	w.at(n, laneServer, w.between(0, second), s.senders)
 }
 
 // drain is the moment all local log has been replayed.
@@ -163,7 +165,6 @@ func (s *server) openForWrites() {
 	s.n.starts = 0
 	w.checkPrimary(s.n)
 	w.at(s.n, laneServer, w.between(0, 50*millisecond), s.client)
-	w.at(s.n, laneServer, w.between(0, second), s.senders)
 }
 
 // promote ends recovery on a new timeline.

@@ -3,12 +3,12 @@ package main
 import "github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 
 // stream is one replication connection: a walsender and a walreceiver, and the
-// network between them, which keeps the order of what it carries.
+// network between them, which keeps the order of what it carries. The sender may
+// itself be a standby.
 type stream struct {
 	primary, standby         *node
 	primaryGen, standbyGen   uint32
 	senderOpen, receiverOpen bool
-	branch                   *branch // what the sender sends
 	flushed                  decide.LSN
 	heardByPrimary           int64
 	heardByStandby           int64
@@ -43,10 +43,10 @@ func (s *server) connect() {
 	gen := s.gen
 	epoch := s.upEpoch
 	w.send(n, up, laneServer, func() {
-		u := &up.server
-		if u.state != decide.Up || u.inRecovery {
+		if up.server.state != decide.Up {
 			return
 		}
+		u := &up.server
 		w.send(up, n, laneServer, func() { n.attach(up, gen, epoch, u.gen) })
 	})
 }
@@ -55,7 +55,7 @@ func (s *server) connect() {
 func (n *node) attach(up *node, gen uint32, epoch uint64, upGen uint32) {
 	s, u := &n.server, &up.server
 	if s.gen != gen || u.gen != upGen || s.recv != nil || s.up != up.index || s.upEpoch != epoch || s.linger ||
-		s.promoting || !s.inRecovery || u.inRecovery || u.state != decide.Up {
+		s.promoting || !s.inRecovery || u.state != decide.Up {
 		return
 	}
 	if !up.disk.branch.contains(up.disk.lsn, n.disk.branch, n.disk.lsn) {
@@ -64,7 +64,7 @@ func (n *node) attach(up *node, gen uint32, epoch uint64, upGen uint32) {
 	}
 	st := &stream{
 		primary: up, standby: n, primaryGen: u.gen, standbyGen: s.gen, senderOpen: true, receiverOpen: true,
-		branch: up.disk.branch, flushed: n.disk.lsn, heardByPrimary: n.w.now, heardByStandby: n.w.now,
+		flushed: n.disk.lsn, heardByPrimary: n.w.now, heardByStandby: n.w.now,
 	}
 	for _, old := range u.streams {
 		if old.standby == n {
@@ -88,26 +88,30 @@ func (st *stream) sendLog() {
 	if !ok {
 		return // repeated with the next one
 	}
-	upTo := st.primary.disk.lsn
+	upTo, branch := st.primary.disk.lsn, st.primary.disk.branch
 	at := max(w.now+delay, st.lastDown)
 	st.lastDown = at
-	w.at(st.standby, laneServer, at-w.now, func() { st.receive(upTo) })
+	w.at(st.standby, laneServer, at-w.now, func() { st.receive(upTo, branch) })
 }
 
-// receive flushes at the standby and says so.
-func (st *stream) receive(upTo decide.LSN) {
+// receive flushes at the standby and says so. The sender may have been promoted
+// since: its history goes on from all that it had sent.
+func (st *stream) receive(upTo decide.LSN, branch *branch) {
 	s := &st.standby.server
 	if !st.receiverOpen || s.gen != st.standbyGen || s.recv != st {
 		return
 	}
 	d := &st.standby.disk
 	st.heardByStandby = st.primary.w.now
-	if d.branch != st.branch {
-		d.branch = st.branch // contains() held when it connected
-	}
-	d.lsn = max(d.lsn, upTo)
+	news := d.branch != branch || upTo > d.lsn
+	d.branch, d.lsn = branch, max(d.lsn, upTo) // contains() held when it connected
 	s.received, s.replayed = d.lsn, d.lsn
 	st.reply(d.lsn)
+	for _, further := range s.streams {
+		if news {
+			further.sendLog()
+		}
+	}
 }
 
 func (st *stream) reply(flushed decide.LSN) {
@@ -131,7 +135,7 @@ func (st *stream) reply(flushed decide.LSN) {
 // senders sends signs of life and drops standbys that are silent.
 func (s *server) senders() {
 	w := s.n.w
-	if s.state == decide.Gone || s.inRecovery {
+	if s.state == decide.Gone {
 		return
 	}
 	for _, st := range s.streams {
