@@ -67,7 +67,7 @@ func (t *turn) followNamed() bool {
 func (t *turn) primaryLost() bool {
 	l := t.lease()
 	p := t.peer(l.Node)
-	return t.unfit() == "" && t.view.Leader.Index != 0 && !l.Released && !t.mine() && t.now >= t.promisedUntil &&
+	return t.unfit() == "" && t.view.Leader.Index != 0 && !l.Released && !t.mine() && t.now >= t.promisedUntil.Add(t.cfg.Hold-t.cfg.Lease) &&
 		t.now.Sub(t.leaderSeen) >= t.cfg.Hold && (p == nil || p.Failing) && !t.fresh(p)
 }
 

@@ -82,3 +82,21 @@ func TestSlotsAreNamedByNode(t *testing.T) {
 		t.Errorf("got %s, %s", name, slotNode(name))
 	}
 }
+
+func TestNeedsRecovery(t *testing.T) {
+	for _, c := range []struct {
+		state string
+		reach uint32
+		want  bool
+	}{
+		{"shut down", 3, false},
+		{"shut down in recovery", 3, false},
+		{"shut down in recovery", 4, true}, // was fenced before its first checkpoint on timeline 4
+		{"in production", 3, true},
+		{"in archive recovery", 3, true},
+	} {
+		if got := needsRecovery(control{state: c.state, timeline: 3}, decide.Position{Timeline: c.reach}); got != c.want {
+			t.Errorf("%s, log of timeline %d: got %v, want %v", c.state, c.reach, got, c.want)
+		}
+	}
+}

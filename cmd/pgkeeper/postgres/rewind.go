@@ -153,6 +153,14 @@ func (c *Cluster) checkpointOn(ctx context.Context, a decide.Rewind) error {
 	return nil
 }
 
+// needsRecovery says whether pg_rewind cannot work on the data as they are: of
+// a server that was not shut down, or that was a primary too briefly to note its
+// timeline in the control file and a standby afterwards. PostgreSQL 15 would look
+// for where they part on the timeline before.
+func needsRecovery(at control, reach decide.Position) bool {
+	return !strings.HasPrefix(at.state, "shut down") || reach.Timeline > at.timeline
+}
+
 // recover brings the data of a server that crashed to a clean end, in
 // single-user mode: nobody can connect, nothing can be committed.
 func (c *Cluster) recover(ctx context.Context) error {
@@ -160,7 +168,11 @@ func (c *Cluster) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(at.state, "shut down") {
+	reach, err := c.reach(at)
+	if err != nil {
+		return err
+	}
+	if !needsRecovery(at, reach) {
 		return nil
 	}
 	for _, standby := range []string{"standby.signal", "recovery.signal", "postmaster.pid"} {
