@@ -7,14 +7,16 @@ func (t *turn) handOver() {
 	h := &t.handover
 	if !h.active { // draining
 		t.handover = handover{active: true, began: t.now}
-		if p := t.successor(""); p != nil {
-			h.target = p.Node
-		}
+	}
+	if p := t.successor(""); h.target == "" && p != nil {
+		h.target = p.Node
 	}
 	t.is(HandingOver, "to "+string(h.target))
 	switch {
 	case !h.requested:
 		h.requested = t.also(Checkpoint{})
+	case h.target == "" && t.others() && t.now.Sub(h.began) < t.cfg.Heir:
+		t.why = "waits for a standby that is fit, while it still serves"
 	case !h.stopping && (!t.in.Running.Has(KindCheckpoint) || t.now.Sub(h.began) > t.cfg.StopWithin):
 		h.stopping = t.do(StopCleanly{Within: t.cfg.StopWithin})
 	}
@@ -26,7 +28,7 @@ func (t *turn) handOver() {
 func (t *turn) afterStop() {
 	h := &t.handover
 	t.is(HandingOver, "stopped; looks for the end of its log")
-	if t.in.Local.Data.Exact && h.target != "" {
+	if t.in.Local.Data.Exact && (h.target != "" || t.draining && t.others()) {
 		t.release(h.target, "handed over")
 		return
 	}

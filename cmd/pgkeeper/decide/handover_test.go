@@ -136,8 +136,20 @@ func TestDrain(t *testing.T) {
 		s.peer("node-1").Willing, s.peer("node-2").Willing = false, false
 		play(t, s, []step{
 			{name: "checkpoint", given: drain, want: []string{"Checkpoint"}},
-			{name: "stop", given: ended(decide.KindCheckpoint), want: []string{"StopCleanly"}},
-			{name: "release", given: stopped(at(1, 1100), true), after: 2250 * time.Millisecond, want: []string{`release for ""`, "grant"}},
+			{name: "it serves on for two seconds", given: ended(decide.KindCheckpoint), after: 1500 * time.Millisecond, want: []string{}},
+			{name: "stop", want: []string{"StopCleanly"}},
+			{name: "release", given: stopped(at(1, 1100), true), want: []string{`release for ""`}},
+			{name: "only then it says so", want: []string{"grant"}},
+		})
+	})
+	t.Run("a primary one of whose standbys is fit again in time", func(t *testing.T) {
+		s := as("node-0", decide.Async).steady()
+		s.peer("node-1").Willing, s.peer("node-2").Willing = false, false
+		play(t, s, []step{
+			{name: "checkpoint", given: drain, want: []string{"Checkpoint"}},
+			{name: "it serves on", given: ended(decide.KindCheckpoint), after: second, want: []string{}},
+			{name: "stop", given: func(s *scene) { s.peer("node-2").Willing = true }, want: []string{"StopCleanly"}},
+			{name: "hand over", given: stopped(at(1, 1100), true), want: []string{`release for "node-2"`}},
 		})
 	})
 	t.Run("a sole member keeps its lease", func(t *testing.T) {
