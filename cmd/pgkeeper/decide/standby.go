@@ -43,14 +43,9 @@ func (t *turn) follow() {
 // attached, and no commit waits for it. Nothing is compared with either of them
 // any more. It says whether there is such a node.
 func (t *turn) followNamed() bool {
-	l, s := t.lease(), &t.in.Local.Server
-	p := t.peer(l.Node)
-	if !t.consulAnswers() || t.view.Leader.Index == 0 || l.Released || l.Primary != l.Holder || l.Epoch < t.detached ||
-		!t.fresh(p) || p.Status.ID != l.Holder || p.Status.Role != TakingOver {
-		return false
-	}
+	l, s, p := t.lease(), &t.in.Local.Server, t.named()
 	position, known := t.position()
-	if !known || Diverged(position, s.History, p.Status.Position, p.Status.History) {
+	if p == nil || !known || Diverged(position, s.History, p.Status.Position, p.Status.History) {
 		return false
 	}
 	t.is(Waiting, "follows "+string(p.Node)+", which is being promoted")
@@ -58,6 +53,17 @@ func (t *turn) followNamed() bool {
 		t.do(Follow{Node: p.Node, Address: t.addressOf(p.Node), Epoch: l.Epoch})
 	}
 	return true
+}
+
+// named returns the node that Consul names as the primary, while it is being promoted.
+func (t *turn) named() *Peer {
+	l := t.lease()
+	p := t.peer(l.Node)
+	if !t.consulAnswers() || t.view.Leader.Index == 0 || l.Released || l.Primary != l.Holder || l.Epoch < t.detached ||
+		!t.fresh(p) || p.Status.ID != l.Holder || p.Status.Role != TakingOver {
+		return nil
+	}
+	return p
 }
 
 // primaryLost says whether whoever holds the lease must have been fenced by now:
@@ -145,7 +151,7 @@ func (t *turn) startStandby(source *Peer) {
 		t.is(Rejoining, "waits for a leader to rewind to")
 		return
 	}
-	if source == nil && t.justEnded() {
+	if source == nil && (t.justEnded() || t.named() != nil) {
 		t.is(Rejoining, "lets the next primary begin first")
 		return
 	}
