@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -81,6 +82,9 @@ func nodes(directorDir string) ([]lab.VM, error) {
 		}
 		for _, network := range vm.Networks {
 			one, err := lab.Find(directorDir, network.Address.Addr().String())
+			if errors.Is(err, lab.ErrNoVM) {
+				continue // it has died
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -104,8 +104,15 @@ func TestTheHolderRestarts(t *testing.T) {
 			{name: "it is starting", given: func(s *scene) { s.server().State = decide.Starting }, after: 9500 * time.Millisecond, want: []string{}},
 			{name: "nobody could take over", after: second, want: []string{}},
 			{name: "one could: the start is ended", given: func(s *scene) { s.peer("node-2").Willing = true }, want: []string{"fence: the start takes long, a standby can take over"}},
+			{name: "it has not gone yet", given: func(s *scene) { s.end(decide.KindFence, decide.OK) }, after: second / 2, want: []string{"fence: the start takes long, a standby can take over"}},
 			{name: "and it takes over", given: func(s *scene) { s.end(decide.KindStart, decide.Failed); s.gone(at(1, 1000), false); s.leap(s.cfg.Tick) }, after: second,
 				want: []string{`release for "node-2"`}},
+			{name: "the data are good all the same", given: func(s *scene) {
+				movedOn(s)
+				s.leader().Released = false
+				s.view().Leader.Index++
+				s.peer("node-2").History = []decide.Fork{{Timeline: 2, LSN: 1100}}
+			}, after: 4 * second, want: []string{"start standby"}},
 		})
 	})
 	t.Run("it drains a standby that holds the lease", func(t *testing.T) {

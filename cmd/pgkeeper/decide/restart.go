@@ -161,7 +161,8 @@ func (t *turn) hurryStart() {
 	}
 	t.goneSince = t.startBegan
 	if heir, _ := t.standIn(); heir != "" {
-		t.startFailures++
+		// That it has failed is noted once, when it is gone: three failures mean
+		// that the data are of no use.
 		t.also(Fence{Why: "the start takes long, a standby can take over"})
 	}
 	t.goneSince = 0

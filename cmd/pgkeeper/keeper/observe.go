@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	lookWithin = 2 * time.Second
+	lookWithin = 9 * time.Second // below decide.Config.Hung: a machine that is overloaded is no server that hangs
+	lookEvery  = 500 * time.Millisecond
 	lookHot    = 30 * time.Millisecond
 	// settled is how long a promoted server is left to its clients before what a
 	// new primary needs is made sure of: it had all of it from the one before.
@@ -63,7 +64,7 @@ func (k *Keeper) consulFailed(began decide.Instant, err error) {
 	nudge(k.wake)
 }
 
-// observeServer looks at the running server every tick, more often while it
+// observeServer looks at the running server twice a second, more often while it
 // starts or the lease passes on, and at once when asked.
 func (k *Keeper) observeServer(ctx context.Context) {
 	for {
@@ -71,7 +72,7 @@ func (k *Keeper) observeServer(ctx context.Context) {
 		runs := k.facts.guard.Phase == guard.Running
 		hurry := k.facts.serverOf != k.facts.guard.Starts || boottime.Now().Before(k.facts.hotUntil)
 		k.mu.Unlock()
-		pause := k.config.Tick
+		pause := lookEvery
 		if runs {
 			k.lookAtServer(ctx)
 			if hurry {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,10 @@ const stopPoll = 10 * time.Millisecond
 // well: PostgreSQL 15 goes on answering that it shuts down for as long as clients
 // ask, and ends only when none does.
 func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
+	before, err := c.guard.Get(ctx)
+	if err != nil {
+		return err
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.guard.Stop(ctx, "fast", within) }()
 	tick := time.NewTicker(stopPoll)
@@ -32,7 +37,7 @@ func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
 		if !c.isShutDown() {
 			continue
 		}
-		busy, err := c.busyProcesses()
+		busy, err := c.busyProcesses(before.Postmaster)
 		if err != nil || len(busy) > 0 {
 			continue
 		}
@@ -64,8 +69,11 @@ func (c *Cluster) isShutDown() bool {
 
 // busyProcesses returns those of the server that have work left when it shuts
 // down: whoever sends or archives log, or is not known to have none.
-func (c *Cluster) busyProcesses() ([]string, error) {
-	pids, err := guard.Processes(c.data())
+func (c *Cluster) busyProcesses(postmaster int) ([]string, error) {
+	pids, err := children(postmaster)
+	if err != nil { // the kernel does not tell
+		pids, err = guard.Processes(c.data())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +88,24 @@ func (c *Cluster) busyProcesses() ([]string, error) {
 		}
 	}
 	return busy, nil
+}
+
+// children returns the pids of a process's children: to look through all
+// processes takes longer than the rest of a stop.
+func children(pid int) ([]int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, field := range strings.Fields(string(text)) {
+		child, err := strconv.Atoi(field)
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, child)
+	}
+	return pids, nil
 }
 
 // hasWork tells by a process's title. Sessions are refused at this stage, so
