@@ -254,10 +254,10 @@ func (r *rig) output(id int64, kind string) string {
 
 func (r *rig) poll(what string, done func() bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("waited 20 s in vain: %s", what)
+			r.t.Fatalf("waited 2 min in vain: %s", what)
 		}
 		<-time.After(2 * time.Millisecond)
 	}

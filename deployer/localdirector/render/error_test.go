@@ -112,11 +112,11 @@ func oneTemplate(text string) render.Request {
 
 func TestEndlessTemplate(t *testing.T) {
 	start := time.Now()
-	_, err := render.New(render.Options{Timeout: 500 * time.Millisecond}).Render(t.Context(), oneTemplate("<% loop {} %>"))
-	if err == nil || !strings.Contains(err.Error(), "took longer than 500ms, while filling in template 't.erb' of job 'j'") {
+	_, err := render.New(render.Options{Timeout: 3 * time.Second}).Render(t.Context(), oneTemplate("<% loop {} %>"))
+	if err == nil || !strings.Contains(err.Error(), "took longer than 3s, while filling in template 't.erb' of job 'j'") {
 		t.Errorf("error is %v", err)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("it took %s to give up", took)
 	}
 }
@@ -134,7 +134,7 @@ func TestCancelled(t *testing.T) {
 func TestStubbornTemplate(t *testing.T) {
 	pidfile := filepath.Join(t.TempDir(), "pid")
 	text := fmt.Sprintf("<%% Signal.trap('TERM', 'IGNORE'); File.write(%q, spawn('sleep 600').to_s); loop {} %%>", pidfile)
-	_, err := render.New(render.Options{Timeout: 500 * time.Millisecond}).Render(t.Context(), oneTemplate(text))
+	_, err := render.New(render.Options{Timeout: 3 * time.Second}).Render(t.Context(), oneTemplate(text))
 	if err == nil || !strings.Contains(err.Error(), "took longer") {
 		t.Errorf("error is %v", err)
 	}
