@@ -25,7 +25,7 @@ func (t *turn) sole() bool {
 	if t.view.AnsweredAt == 0 || len(t.view.Members.Value) == 0 {
 		return data.Sole
 	}
-	if !t.onlyMember() || t.binding || t.doubt.members != nil || t.sent.Members != nil {
+	if !t.onlyMember() || t.binding && t.mayAdmit() || t.doubt.members != nil || t.sent.Members != nil {
 		return false
 	}
 	return data.Sole || t.renewedAt != 0

@@ -15,9 +15,7 @@ func (t *turn) membership() {
 		t.alone = false
 	}
 	r := t.joining()
-	if r == nil || t.leaseUntil.Sub(t.now) < t.cfg.Hold/2 {
-		// A new member has promised nothing: it is admitted only beside a lease
-		// that was renewed just now.
+	if r == nil || !t.mayAdmit() {
 		t.binding = false
 		return
 	}
@@ -36,6 +34,10 @@ func (t *turn) membership() {
 	t.plan.Members = &Entry[Members]{t.view.Members.Index, with(t.view.Members.Value, Member{r.Node, r.ID, r.Address})}
 	t.plan.Why = "admits " + string(r.Node)
 }
+
+// mayAdmit says whether the lease was renewed just now: a new member has promised
+// nothing, so nobody is admitted beside an older one.
+func (t *turn) mayAdmit() bool { return t.leaseUntil.Sub(t.now) >= t.cfg.Hold/2 }
 
 // joining returns a registered node whose copy streams and is no member yet.
 func (t *turn) joining() *Registration {

@@ -45,6 +45,45 @@ func TestTheSoleMemberAdmitsAnother(t *testing.T) {
 	lines(t, s, func() []decide.Action { cutOff(s); return s.pass(6 * second) }(), "ask [node-1] for promises", "fence: the lease has run out")
 }
 
+// TestAnAdmissionThatIsLost: once a reading shows that the write that would have
+// admitted another never came, nobody can challenge, so that neither the lease nor
+// promises are needed, though the answer to the renewal is still under way.
+func TestAnAdmissionThatIsLost(t *testing.T) {
+	s := sole().steady()
+	away := func(s *scene) {
+		s.consul = false
+		for range 40 {
+			if s.seen.Running.Has(decide.KindWrite) {
+				s.end(decide.KindWrite, decide.Unknown)
+			}
+			if s.seen.Running.Has(decide.KindAskPromise) {
+				promises(s, "node-1", decide.OK)
+			}
+			s.decide()
+			s.leap(s.cfg.Tick)
+		}
+	}
+	play(t, s, []step{
+		{name: "the note on the disk goes", given: joins, want: []string{"remember {Announced:true Sole:false}"}},
+		{name: "the guard is armed", given: remembered, after: second / 4, want: []string{}},
+		{name: "the admission is written", given: func(s *scene) { s.held = true }, want: []string{"renew, members [node-0 node-1]"}},
+		{name: "Consul is away, and the newcomer promises", given: away, want: []string{"ask [node-1] for promises"}},
+		{name: "a renewal has come, as a reading shows before its answer", given: func(s *scene) {
+			s.consul = true
+			s.view().Leader.Index++
+		}, after: 10 * second, want: []string{}, then: func(s *scene) string {
+			if s.seen.Local.Guard.Deadline != decide.Forever {
+				return "the guard of a sole member is armed"
+			}
+			return ""
+		}},
+		{name: "its answer comes, and who streams is admitted", given: func(s *scene) {
+			s.held = false
+			s.end(decide.KindWrite, decide.OK)
+		}, after: second, want: []string{"renew, members [node-0 node-1]", "renew, sync quorum [node-1], alias node-0 [node-1]", "wait for [node-1]"}},
+	})
+}
+
 func TestAdmission(t *testing.T) {
 	// newcomer takes node-2 out of the members: it streams, and would be one.
 	newcomer := func(more ...func(*scene)) func(*scene) {
