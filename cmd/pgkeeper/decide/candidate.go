@@ -96,7 +96,7 @@ func (t *turn) behind(position Position) string {
 	if t.now < t.forced {
 		return ""
 	}
-	if l.Released && l.Final && position.Timeline == l.Position.Timeline && position.LSN >= l.Position.LSN {
+	if l.Released && l.Final && position.reaches(l.Position) {
 		return "" // has all that there is
 	}
 	since := t.now - Instant(t.cfg.PeerFresh)

@@ -170,6 +170,9 @@ func (t *turn) others() bool {
 // noteServer follows what the server does between decisions.
 func (t *turn) noteServer() {
 	s := &t.in.Local.Server
+	if !t.in.Local.Data.Standby {
+		t.inherited = inherited{} // may have written since
+	}
 	if s.State == Gone {
 		if t.goneSince == 0 {
 			t.goneSince = t.now

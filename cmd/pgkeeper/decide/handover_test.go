@@ -53,6 +53,52 @@ func TestTheHeir(t *testing.T) {
 	})
 }
 
+// TestTheHeirFails after it was named primary: nobody has written since, so that the
+// lease goes on to who has all of the last primary's log, as it came.
+func TestTheHeirFails(t *testing.T) {
+	for name, tc := range map[string]struct {
+		given func(*scene) // before it takes the lease
+		end   func(*scene) // how its promotion ends
+		after time.Duration
+		want  []string
+		final bool
+		at    decide.Position
+	}{
+		"its server ends before it is promoted": {end: func(s *scene) { s.data().Ended = true }, want: []string{`release for ""`}, final: true, at: at(1, 1100)},
+		"its disk is not read yet":              {after: 1750 * time.Millisecond, want: []string{}, at: at(1, 1100)},
+		"its disk cannot be read":               {after: 2 * second, want: []string{`release for ""`}, at: at(1, 1100)},
+		"it was promoted, and may have written": {end: func(s *scene) { s.data().Ended, s.data().Standby = true, false }, after: second / 4,
+			want: []string{"start primary"}, at: at(1, 1100)},
+		"the end of the last primary was not certain": {given: func(s *scene) { s.leader().Final = false }, end: func(s *scene) { s.data().Ended = true },
+			want: []string{`release for ""`}, at: at(1, 1100)},
+		"it took what lacks a little, after a lease": {given: func(s *scene) { s.leader().Position = at(1, 1110); s.pass(6 * second); s.leap(s.cfg.Tick) },
+			end: func(s *scene) { s.data().Ended = true }, want: []string{`release for ""`}, at: at(1, 1100)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := as("node-1", decide.Async).steady()
+			mine(1, 1100, 1100)(s)
+			released("node-1", true)(s)
+			s.leader().Position = at(1, 1100)
+			if tc.given != nil {
+				tc.given(s)
+			}
+			s.pass(second / 2)
+			if l := s.leader(); l.Holder != id("node-1") || l.Final || !has(s.asked, decide.KindPromote) {
+				t.Fatalf("not being promoted: %q, lease %+v", told(s.asked), *l)
+			}
+			s.gone(at(1, 1100), false)
+			s.end(decide.KindPromote, decide.Failed)
+			if tc.end != nil {
+				tc.end(s)
+			}
+			lines(t, s, s.pass(tc.after), tc.want...)
+			if l := s.leader(); l.Final != tc.final || l.Position != tc.at {
+				t.Errorf("lease: final %v at %s, want %v at %s", l.Final, l.Position, tc.final, tc.at)
+			}
+		})
+	}
+}
+
 func TestSwitchover(t *testing.T) {
 	check(t, []rule{
 		{name: "to the most advanced", node: "node-0", given: func(s *scene) { positionOf("node-1", at(1, 999))(s); switchover("")(s) }, want: []string{"Checkpoint"}, why: "to node-2"},

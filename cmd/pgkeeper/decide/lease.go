@@ -55,6 +55,10 @@ func (t *turn) becomePrimary() {
 	if l.Primary != t.me() {
 		l.Previous = t.memberWith(l.Primary)
 	}
+	t.inherited = inherited{}
+	if l.Final && t.in.Local.Data.Standby && position.reaches(l.Position) {
+		t.inherited = inherited{l.Epoch, l.Position}
+	}
 	l.Primary, l.Final = t.me(), false
 	if t.in.Local.Data.Standby {
 		l.Reserved = max(l.Reserved, l.Position.Timeline, position.Timeline) + 1
@@ -91,7 +95,9 @@ func (t *turn) release(heir Node, why string) {
 	l := *t.lease()
 	l.Beat++
 	l.Released, l.Heir = true, heir
-	if data := &t.in.Local.Data; t.lastPrimary() && !data.Standby {
+	switch data := &t.in.Local.Data; {
+	case !t.lastPrimary():
+	case !data.Standby:
 		l.Final = data.Exact
 		if data.Exact || data.End.Ahead(l.Position) {
 			l.Position = data.End
@@ -99,6 +105,9 @@ func (t *turn) release(heir Node, why string) {
 		if t.written.Ahead(l.Position) {
 			l.Position = t.written
 		}
+	case t.inherited.epoch == l.Epoch && data.Ended:
+		// Named and never promoted: the log still ends where the last primary's did.
+		l.Final, l.Position = true, t.inherited.end
 	}
 	t.plan = Write{Purpose: ReleaseLease, Why: why, Leader: Entry[Leader]{t.view.Leader.Index, l}}
 	t.urgent = true

@@ -56,6 +56,9 @@ func (p Position) Ahead(q Position) bool {
 	return p.LSN > q.LSN
 }
 
+// reaches says whether p is on the same timeline as q and has all of it.
+func (p Position) reaches(q Position) bool { return p.Timeline == q.Timeline && p.LSN >= q.LSN }
+
 func (p Position) String() string { return fmt.Sprintf("%d:%s", p.Timeline, p.LSN) }
 
 // Fork says where a timeline begins: Timeline left its parent at LSN. A server's

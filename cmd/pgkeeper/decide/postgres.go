@@ -16,6 +16,8 @@ type Data struct {
 	// known (checkpoint or minimum recovery point). Exact says that it is the end.
 	End   Position
 	Exact bool
+	// Ended: read after the last server had ended, so that nothing here is older.
+	Ended bool
 	// History lists the forks of the timelines that the data went through.
 	History []Fork
 	// Rewinding: the marker of an unfinished rewind is there. Such data can only be replaced.

@@ -23,6 +23,7 @@ type State struct {
 	leaseUntil Instant // renewedAt + hold
 	tookEpoch  uint64  // the lease of this epoch was taken by this process
 	tookAt     Instant
+	inherited  inherited // what this node was named primary with
 
 	got           []gotPromise // promises received under the lease of gotEpoch
 	gotEpoch      uint64
@@ -83,6 +84,13 @@ func (d *doubt) add(w *Write) {
 	if w.Members != nil {
 		d.members = append(d.members[:len(d.members):len(d.members)], w.Members.Value...)
 	}
+}
+
+// inherited is where the log of the last primary ended for certain when this node,
+// which has all of it, was named primary under the lease of epoch.
+type inherited struct {
+	epoch uint64
+	end   Position
 }
 
 // gotPromise is a member's promise, dated by the start of its request.

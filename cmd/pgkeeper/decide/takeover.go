@@ -128,9 +128,7 @@ func (t *turn) promote() {
 	t.renew()
 	s, guard := &t.in.Local.Server, &t.in.Local.Guard
 	if t.promoteFailed && t.others() {
-		if s.State == Gone {
-			t.release("", "the promotion failed")
-		}
+		t.afterPromotion()
 		return
 	}
 	switch {
@@ -154,6 +152,19 @@ func (t *turn) promote() {
 		if t.do(Promote{Timeline: t.lease().Reserved, SyncNames: t.names(), Slots: t.followers()}) {
 			t.promoting, t.promoteBegan = true, t.now
 		}
+	}
+}
+
+// afterPromotion gives the lease up once a promotion has failed. Whether it was
+// the server's end before or after it accepted writes is seen on the disk, which
+// matters where the last primary's end is known: whoever has all of that has all.
+func (t *turn) afterPromotion() {
+	switch {
+	case t.in.Local.Server.State != Gone:
+	case t.inherited.epoch == t.lease().Epoch && !t.in.Local.Data.Ended && t.now.Sub(t.goneSince) < t.cfg.Heir:
+		t.why = "looks whether its promotion had come before its server ended"
+	default:
+		t.release("", "the promotion failed")
 	}
 }
 

@@ -45,7 +45,7 @@ func (c *Cluster) Inspect(ctx context.Context, gone bool) (decide.Data, error) {
 	if err != nil {
 		return d, err
 	}
-	d.Present, d.Identity = true, identity
+	d.Present, d.Identity, d.Ended = true, identity, gone
 	if d.Memory, err = c.memory(); err != nil {
 		return d, err
 	}

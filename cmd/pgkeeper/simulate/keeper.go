@@ -125,6 +125,7 @@ func (k *keeper) tick() {
 func (k *keeper) look() {
 	n := k.n
 	k.seen.Local.Data = n.disk.data()
+	k.seen.Local.Data.Ended = n.server.state == decide.Gone
 	n.server.observe(&k.seen.Local.Server)
 	k.seen.Local.Guard = decide.Guard{Reachable: n.guard.up, Deadline: n.guard.deadline}
 }
