@@ -122,8 +122,8 @@ func (t *turn) disarm() bool {
 }
 
 func (t *turn) extend(deadline Instant) {
-	if t.in.Local.Guard.Deadline != deadline {
-		t.also(ExtendFence{Deadline: deadline})
+	if t.in.Local.Guard.Deadline != deadline && t.also(ExtendFence{Deadline: deadline}) && deadline == Forever {
+		t.disarmedAt = t.now
 	}
 }
 

@@ -19,6 +19,9 @@ func (t *turn) membership() {
 		t.binding = false
 		return
 	}
+	if t.in.Running.Has(KindRemember) {
+		return // it may be noting that there is nobody else
+	}
 	if t.in.Local.Data.Sole {
 		memory := t.in.Local.Data.Memory
 		memory.Sole = false
@@ -26,9 +29,11 @@ func (t *turn) membership() {
 		return
 	}
 	// From the moment a second member exists the lease binds this node: first
-	// the guard is armed, which guard() does when it sees this.
+	// the guard is armed, which guard() does when it sees this. A deadline that it
+	// may have had before it was last disarmed proves nothing.
 	t.binding = true
-	if t.in.Local.Guard.Deadline == Forever && !t.cfg.WithoutFence {
+	deadline := t.in.Local.Guard.Deadline
+	if (deadline == Forever || deadline <= t.disarmedAt.Add(t.cfg.Hold)) && !t.cfg.WithoutFence {
 		return
 	}
 	t.plan.Members = &Entry[Members]{t.view.Members.Index, with(t.view.Members.Value, Member{r.Node, r.ID, r.Address})}

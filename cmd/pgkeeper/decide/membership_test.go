@@ -84,6 +84,50 @@ func TestAnAdmissionThatIsLost(t *testing.T) {
 	})
 }
 
+// TestADisarmedGuardAdmitsNobody: that of a sole member may be on its way to be
+// disarmed though the last word of it was that it is armed.
+func TestADisarmedGuardAdmitsNobody(t *testing.T) {
+	s := sole().steady()
+	armed := decide.Forever
+	isArmed := func(s *scene) string {
+		if armed = s.seen.Local.Guard.Deadline; armed == decide.Forever {
+			return "the guard is not armed"
+		}
+		return ""
+	}
+	play(t, s, []step{
+		{name: "the note on the disk goes", given: joins, want: []string{"remember {Announced:true Sole:false}"}},
+		{name: "the guard is armed, while a renewal is under way", given: func(s *scene) { remembered(s); s.held = true }, after: second / 2, want: []string{}, then: isArmed},
+		{name: "that takes too long to admit anybody beside it: it is disarmed", after: 2250 * time.Millisecond, want: []string{}, then: func(s *scene) string {
+			if s.seen.Local.Guard.Deadline != decide.Forever {
+				return "the guard of a sole member is armed"
+			}
+			return ""
+		}},
+		{name: "it ends, and the guard has not answered yet", given: func(s *scene) {
+			s.seen.Local.Guard.Deadline = armed
+			s.held = false
+			s.end(decide.KindWrite, decide.OK)
+		}, want: []string{}},
+		{name: "the newcomer is admitted once the guard is armed by a later renewal", after: 2 * second,
+			want: []string{"renew, members [node-0 node-1]", "renew, sync quorum [node-1], alias node-0 [node-1]", "wait for [node-1]"}, then: isArmed},
+	})
+}
+
+// TestANoteUnderWayAdmitsNobody: it may say that this is the only member.
+func TestANoteUnderWayAdmitsNobody(t *testing.T) {
+	s := sole().steady()
+	play(t, s, []step{
+		{name: "the note on the disk goes", given: joins, want: []string{"remember {Announced:true Sole:false}"}},
+		{name: "the guard is armed", given: remembered, after: second / 4, want: []string{}},
+		{name: "the newcomer streams no more: it comes back", given: streaming(nil), want: []string{"remember {Announced:true Sole:true}"}},
+		{name: "it streams again, while the note is written", given: joins, after: 5 * second, want: []string{}},
+		{name: "first the note goes again", given: remembered, after: 5 * second, want: []string{"remember {Announced:true Sole:false}"}},
+		{name: "then it is admitted", given: remembered, after: 1500 * time.Millisecond,
+			want: []string{"renew, members [node-0 node-1]", "renew, sync quorum [node-1], alias node-0 [node-1]", "wait for [node-1]"}},
+	})
+}
+
 func TestAdmission(t *testing.T) {
 	// newcomer takes node-2 out of the members: it streams, and would be one.
 	newcomer := func(more ...func(*scene)) func(*scene) {

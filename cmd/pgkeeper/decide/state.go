@@ -50,6 +50,7 @@ type State struct {
 	sync       syncProgress
 	streamed   []streamed // when a standby was last seen streaming
 	removing   []Node     // members to be removed
+	disarmedAt Instant    // the guard was last told to forget its deadline
 	binding    bool       // the lease is to bind this sole member, which is about to admit another
 	alone      bool       // nobody is admitted until nobody else streams
 	handover   handover
