@@ -66,7 +66,7 @@ test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for
 
 .PHONY: test-crash
 test-crash: deps-test artifacts ## Kill parts at random moments of provisions (RUNS=20)
-	go test -count=1 -timeout 30m -v -run TestCrash ./test/crash -args -runs $(or $(RUNS),20)
+	go test -count=1 -timeout 60m -v -run TestCrash ./test/crash -args -runs $(or $(RUNS),20)
 
 # A setup is holdfast/quorum, holdfast/async or a baseline. What follows the sign
 # of equality are faults or groups of them, with another number of runs than RUNS
