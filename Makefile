@@ -12,20 +12,21 @@ go_files := $(shell git ls-files '*.go' 2>/dev/null)
 
 # The stemcell and the release, built when needed: their scripts print the path.
 # Consul, a part of the release, takes a compiler some minutes and the stemcell a
-# download: side by side.
-artifacts = boshrelease/consul.sh >/dev/null & consul=$$!; \
+# download: side by side, and beside what else there is to build.
+artifacts = setsid boshrelease/consul.sh >/dev/null & consul=$$!; trap 'kill -- -$$consul 2>/dev/null || true' EXIT; $(1) \
 	stemcell=$$(deployer/localdirector/stemcell/build.sh); wait $$consul; \
 	release=$$(BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh)
+with_holdfast = $(call artifacts,$(MAKE) --no-print-directory build;)
 stack_flags = --stemcell "$$stemcell" --release "$$release" --compiled-packages "$(HOLDFAST_CACHE)/compiled"
 
 ##@ Use it
 .PHONY: demo
-demo: deps-run build ## Show the whole life of a service instance; leaves nothing
-	@$(artifacts); bin/holdfast demo $(stack_flags)
+demo: deps-run ## Show the whole life of a service instance; leaves nothing
+	@$(with_holdfast); bin/holdfast demo $(stack_flags)
 
 .PHONY: run
-run: deps-run build ## Start the stack and leave it running (STATE=folder)
-	@$(artifacts); bin/holdfast up --detach --state "$(STATE)" $(stack_flags)
+run: deps-run ## Start the stack and leave it running (STATE=folder)
+	@$(with_holdfast); bin/holdfast up --detach --state "$(STATE)" $(stack_flags)
 
 .PHONY: down
 down: build ## Remove the stack that `make run` started, with all its data
