@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -101,6 +102,9 @@ func (c *Cluster) reach(at control) (decide.Position, error) {
 // reading it from the last checkpoint on, or from the segment in which its
 // timeline begins; or it says that it cannot.
 func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Position) (decide.Position, bool) {
+	if at.segment == 0 {
+		return decide.Position{}, false
+	}
 	from := at.redo
 	if reach.Timeline > at.timeline {
 		history, err := c.history(reach.Timeline)
@@ -108,18 +112,31 @@ func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Positio
 			return decide.Position{}, false
 		}
 		fork := history[len(history)-1].LSN
-		from = max(from, fork-fork%max(at.segment, 1))
+		from = max(from, fork-fork%at.segment)
 	}
-	// It ends with an error when the log ends, which is what is looked for.
-	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-t", strconv.Itoa(int(reach.Timeline)), "-s", from.String())
+	until := c.endOfSegments(from, at.segment, reach.Timeline)
+	// It ends with an error when the log ends, which is what is looked for. For a
+	// segment that does not exist it would wait five seconds.
+	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-t", strconv.Itoa(int(reach.Timeline)), "-s", from.String(), "-e", until.String())
 	if err == nil {
-		return decide.Position{}, false
+		err = errors.New("its last segment is full")
 	}
 	end, found := parseLogEnd(err.Error(), reach.Timeline)
 	if !found {
-		c.log.Warn("the end of the log is not certain", "timeline", reach.Timeline, "from", from.String(), "error", err)
+		c.log.Warn("the end of the log is not certain", "timeline", reach.Timeline, "from", from.String(), "until", until.String(), "error", err)
 	}
-	return end, found && at.segment > 0
+	return end, found
+}
+
+// endOfSegments returns where the timeline's segments end that follow each other
+// on the disk, the first of which holds from; from itself when there is none.
+func (c *Cluster) endOfSegments(from, size decide.LSN, timeline uint32) decide.LSN {
+	const logFile = 1 << 32 // bytes; names count segments within it
+	end := from
+	for start := from - from%size; exists(c.in(fmt.Sprintf("pg_wal/%08X%08X%08X", timeline, start/logFile, start%logFile/size))); start += size {
+		end = start + size
+	}
+	return end
 }
 
 func parseLogEnd(text string, timeline uint32) (decide.Position, bool) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
@@ -126,11 +127,27 @@ func (c *Cluster) clear(path string) error {
 
 func (c *Cluster) rename(from, to string) error {
 	// What was written must be on the disk before its name says that it is whole.
-	syscall.Sync()
+	if err := syncFileSystem(filepath.Dir(to)); err != nil {
+		return err
+	}
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
 	return syncDirectory(filepath.Dir(to))
+}
+
+// syncFileSystem has the file system that holds path written to its disk. The
+// machine's others may have much to write and are nobody's business here.
+func syncFileSystem(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	if err := unix.Syncfs(int(folder.Fd())); err != nil {
+		return fmt.Errorf("write the file system of %s to its disk: %w", path, err)
+	}
+	return nil
 }
 
 // EnsureLogin makes, on a primary, the role and the database by which nodes

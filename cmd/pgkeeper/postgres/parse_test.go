@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"os"
 	"reflect"
 	"testing"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/settings"
 )
 
 func TestParseHistory(t *testing.T) {
@@ -46,6 +48,37 @@ func TestParseLogEnd(t *testing.T) {
 		if found != (c.want != 0) || got.LSN != c.want {
 			t.Errorf("%s: got %v, %v", c.text, got, found)
 		}
+	}
+}
+
+func TestEndOfSegments(t *testing.T) {
+	data := t.TempDir()
+	c := &Cluster{settings: &settings.Settings{}}
+	c.settings.PostgreSQL.Data = data
+	if err := os.Mkdir(c.in("pg_wal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"0000000200000001000000FE", "0000000200000001000000FF", "000000020000000200000000", "000000020000000200000002", "000000010000000200000001"} {
+		if err := os.WriteFile(c.in("pg_wal/"+name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const size = 16 << 20
+	for _, test := range []struct {
+		name       string
+		from, want decide.LSN
+		timeline   uint32
+	}{
+		{"over the end of a log file, up to a gap", 1<<32 + 0xFE*size + 40, 2<<32 + size, 2},
+		{"from the segment's beginning", 2<<32 + 2*size, 2<<32 + 3*size, 2},
+		{"another timeline's segment is none", 2<<32 + size + 40, 2<<32 + size + 40, 2},
+		{"on the other timeline", 2<<32 + size + 40, 2<<32 + 2*size, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := c.endOfSegments(test.from, size, test.timeline); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
 	}
 }
 

@@ -210,7 +210,8 @@ func (d *Director) resolveGroup(ctx context.Context, g *groupPlan) error {
 }
 
 // createMissingVMs gives a VM to every instance that should have one and has
-// none, all at the same time.
+// none, all at the same time, and has it unpack what it will run, which would
+// else take its time in each instance's turn.
 func (d *Director) createMissingVMs(ctx context.Context, run *task.Run, instances []*instancePlan) error {
 	var missing []*instancePlan
 	for _, i := range instances {
@@ -231,7 +232,11 @@ func (d *Director) createMissingVMs(ctx context.Context, run *task.Run, instance
 				return err
 			}
 			i.fresh = true
-			return nil
+			if i.want.state != db.StateStarted {
+				return nil
+			}
+			u := &instanceUpdate{d: d, run: run, p: i}
+			return agentFault(ctx, i.row, u.prepare(ctx))
 		})
 	})
 }

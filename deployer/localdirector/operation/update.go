@@ -95,8 +95,11 @@ func (u *instanceUpdate) leaveOldState(ctx context.Context) error {
 func (u *instanceUpdate) client() (agentClient, error) { return u.d.agentOf(u.run, u.p.row) }
 
 // prepare uploads the new spec and has the agent unpack it, so that the jobs
-// stand still for a shorter time.
+// stand still for a shorter time. Once is enough.
 func (u *instanceUpdate) prepare(ctx context.Context) error {
+	if u.p.prepared {
+		return nil
+	}
 	client, err := u.client()
 	if err != nil {
 		return err
@@ -104,7 +107,11 @@ func (u *instanceUpdate) prepare(ctx context.Context) error {
 	if err := u.upload(ctx, client); err != nil {
 		return err
 	}
-	return client.Prepare(ctx, u.p.want.spec.applySpec(u.p.row, *u.p.blobs))
+	if err := client.Prepare(ctx, u.p.want.spec.applySpec(u.p.row, *u.p.blobs)); err != nil {
+		return err
+	}
+	u.p.prepared = true
+	return nil
 }
 
 func (u *instanceUpdate) upload(ctx context.Context, client agentClient) error {
@@ -153,7 +160,7 @@ func (u *instanceUpdate) convergeVM(ctx context.Context) error {
 		}
 	}
 	if p.row.VM == nil {
-		p.blobs = nil
+		p.blobs, p.prepared = nil, false
 		if err := u.d.createVM(ctx, u.run, &p.row, p.want.spec); err != nil {
 			return err
 		}
