@@ -133,10 +133,13 @@ func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Positio
 func (c *Cluster) endOfSegments(from, size decide.LSN, timeline uint32) decide.LSN {
 	const logFile = 1 << 32 // bytes; names count segments within it
 	end := from
-	for start := from - from%size; exists(c.in(fmt.Sprintf("pg_wal/%08X%08X%08X", timeline, start/logFile, start%logFile/size))); start += size {
+	for start := from - from%size; ; start += size {
+		name := fmt.Sprintf("%08X%08X%08X", timeline, uint64(start/logFile), uint64(start%logFile/size))
+		if !exists(c.in("pg_wal/" + name)) {
+			return end
+		}
 		end = start + size
 	}
-	return end
 }
 
 func parseLogEnd(text string, timeline uint32) (decide.Position, bool) {
