@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/holdfast-osb/holdfast/internal/osbclient"
 	"github.com/holdfast-osb/holdfast/internal/resolver"
 	"github.com/holdfast-osb/holdfast/internal/secret"
@@ -92,7 +94,7 @@ func Run(ctx context.Context, config Config) (timings []Timing, err error) {
 
 // deadTime is how long the killed VM stays dead unless it is said otherwise: what
 // is shown shall be a failover, not a reboot.
-const deadTime = 10 * time.Second
+const deadTime = 6 * time.Second
 
 func newDemo(config Config) *demo {
 	config.Stack.ResurrectionDelay = cmp.Or(config.Stack.ResurrectionDelay, deadTime)
@@ -234,10 +236,12 @@ func (d *demo) lookAround(ctx context.Context) error {
 		return fmt.Errorf("the director still has deployments: %v", names)
 	}
 	d.say("the director has no deployment but Consul's, which is a part of the stack")
+	looks, looking := errgroup.WithContext(ctx)
 	for _, in := range []*instance{d.single, d.cluster} {
-		if err := d.gone(ctx, in); err != nil {
-			return err
-		}
+		looks.Go(func() error { return d.gone(looking, in) })
+	}
+	if err := looks.Wait(); err != nil {
+		return err
 	}
 	if err := d.cleanUp(ctx); err != nil {
 		return err

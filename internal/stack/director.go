@@ -11,6 +11,7 @@ import (
 
 	boshdir "github.com/cloudfoundry/bosh-cli/v7/director"
 	boshlog "github.com/cloudfoundry/bosh-utils/logger"
+	"golang.org/x/sync/errgroup"
 	"gopkg.in/yaml.v3"
 )
 
@@ -151,6 +152,7 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 	if err := d.setCloudConfig(config); err != nil {
 		return err
 	}
+	uploads, ctx := errgroup.WithContext(ctx)
 	for _, upload := range []struct {
 		what, path string
 		do         func(string) (bool, error)
@@ -158,16 +160,16 @@ func (s *Stack) fillDirector(ctx context.Context) error {
 		if upload.path == "" {
 			continue
 		}
-		begin := time.Now()
-		uploaded, err := s.upload(ctx, upload.what, func() (bool, error) { return upload.do(upload.path) })
-		if err != nil {
+		uploads.Go(func() error {
+			begin := time.Now()
+			uploaded, err := s.upload(ctx, upload.what, func() (bool, error) { return upload.do(upload.path) })
+			if err == nil && uploaded {
+				s.config.Report("uploaded %s %s in %.1f s", upload.what, filepath.Base(upload.path), time.Since(begin).Seconds())
+			}
 			return err
-		}
-		if uploaded {
-			s.config.Report("uploaded %s %s in %.1f s", upload.what, filepath.Base(upload.path), time.Since(begin).Seconds())
-		}
+		})
 	}
-	return nil
+	return uploads.Wait()
 }
 
 // upload waits for do with signs of life. The library cannot interrupt an

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,11 @@ import (
 type CompiledCache struct {
 	dir string
 	log *slog.Logger
+
+	mu sync.Mutex // guards verified
+	// verified holds the files whose content was compared with their digest, by
+	// path: a file that has not been written since is not read again.
+	verified map[string]os.FileInfo
 }
 
 const newPrefix = ".new-"
@@ -36,7 +42,7 @@ func OpenCompiledCache(dir string, log *slog.Logger) (*CompiledCache, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create folder of compiled packages: %w", err)
 	}
-	c := &CompiledCache{dir: dir, log: log}
+	c := &CompiledCache{dir: dir, log: log, verified: map[string]os.FileInfo{}}
 	return c, c.sweep()
 }
 
@@ -91,22 +97,33 @@ func (c *CompiledCache) Get(ctx context.Context, key string) (CompiledPackage, b
 	return CompiledPackage{}, false, nil
 }
 
-// check reads an entry to its end. A damaged one is removed and has no path.
+// check reads an entry to its end, unless it did before. A damaged one is removed
+// and has no path.
 func (c *CompiledCache) check(ctx context.Context, path string) (CompiledPackage, error) {
-	got, err := sha256Of(ctx, path)
-	if err != nil {
-		return CompiledPackage{}, err
-	}
 	want := strings.TrimSuffix(path[strings.LastIndexByte(path, '-')+1:], ".tgz")
-	if got != want {
-		c.log.Warn("damaged compiled package dropped", "path", path)
-		return CompiledPackage{}, os.Remove(path)
-	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return CompiledPackage{}, err
 	}
-	return CompiledPackage{Path: path, Digest: "sha256:" + got, Size: info.Size()}, nil
+	found := CompiledPackage{Path: path, Digest: "sha256:" + want, Size: info.Size()}
+	c.mu.Lock()
+	before := c.verified[path]
+	c.mu.Unlock()
+	if before != nil && os.SameFile(before, info) && before.Size() == info.Size() && before.ModTime().Equal(info.ModTime()) {
+		return found, nil
+	}
+	got, err := sha256Of(ctx, path)
+	if err != nil {
+		return CompiledPackage{}, err
+	}
+	if got != want {
+		c.log.Warn("damaged compiled package dropped", "path", path)
+		return CompiledPackage{}, os.Remove(path)
+	}
+	c.mu.Lock()
+	c.verified[path] = info
+	c.mu.Unlock()
+	return found, nil
 }
 
 // Put stores a compiled package under key.
