@@ -18,6 +18,11 @@ func movedOn(s *scene) {
 	l.Holder, l.Node, l.Address, l.Primary, l.Epoch = id("node-2"), "node-2", address("node-2"), id("node-2"), 4
 	l.Position, l.Fork, l.Reserved = at(2, 2000), at(1, 1000), 2
 	*s.peer("node-2") = decide.Status{Node: "node-2", ID: id("node-2"), Role: decide.Primary, Writable: true, Epoch: 4, Known: true, Position: at(2, 2000), History: fork}
+	for i := range s.seen.Peers {
+		if p := &s.seen.Peers[i].Status; p.Node == "node-1" {
+			p.Streaming, p.Upstream = true, "node-2"
+		}
+	}
 }
 
 // wasPrimary is a node that comes back with the data of the primary before.
@@ -134,6 +139,39 @@ func TestDataThatLeftTheHistory(t *testing.T) {
 		}, want: []string{"start standby"}},
 		{name: "it follows", given: func(s *scene) { standsBy(2, 1000)(s); s.server().History = fork }, want: []string{"follow node-2"}},
 	})
+}
+
+// TestOtherStandbyComesFirst: a commit waits for it, and a server that starts
+// would take its time.
+func TestOtherStandbyComesFirst(t *testing.T) {
+	s := as("node-0", decide.Quorum)
+	s.decide()
+	movedOn(s)
+	s.peer("node-1").Upstream = "node-0"
+	s.gone(at(1, 1000), true)
+	s.seen.Local.Guard.Deadline = decide.Forever
+	play(t, s, []step{
+		{name: "it does not follow the new primary yet", want: []string{}},
+		{name: "it connects", given: func(s *scene) { s.peer("node-1").Upstream, s.peer("node-1").Streaming = "node-2", false }, want: []string{}},
+		{name: "it streams", given: func(s *scene) { s.peer("node-1").Streaming = true }, want: []string{"start standby"}},
+	})
+	for name, given := range map[string]func(*scene){
+		"it cannot be seen":    func(s *scene) { s.lose("node-1"); s.leap(s.cfg.PeerFresh) },
+		"it takes its time":    func(s *scene) { s.leap(s.cfg.Heir) },
+		"it is no member more": func(s *scene) { s.view().Members.Value = s.view().Members.Value[:1]; s.view().Members.Index++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := as("node-0", decide.Quorum)
+			s.decide()
+			s.leap(s.cfg.Tick)
+			movedOn(s)
+			s.peer("node-1").Upstream = "node-0"
+			s.gone(at(1, 1000), true)
+			s.seen.Local.Guard.Deadline = decide.Forever
+			s.decide()
+			play(t, s, []step{{name: "started", given: given, want: []string{"start standby"}}})
+		})
+	}
 }
 
 // TestARewindThatHasToWait: the leader is out of sight for a moment.

@@ -140,6 +140,10 @@ func (t *turn) startStandby(source *Peer) {
 		t.is(Waiting, "was the last primary, waits for its lease")
 		return
 	}
+	if source != nil && t.justEnded() && !t.othersFollow(source) {
+		t.is(Rejoining, "lets the other standby begin first")
+		return
+	}
 	if source != nil && (t.left || data.Exact && Diverged(data.End, data.History, source.Status.Position, source.Status.History)) {
 		if t.do(Rewind{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch}) {
 			t.is(Rejoining, "rewinds to "+string(source.Node))
@@ -163,6 +167,18 @@ func (t *turn) startStandby(source *Peer) {
 // started before there is a primary only competes with its promotion.
 func (t *turn) justEnded() bool {
 	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
+}
+
+// othersFollow says whether every other node that can be seen streams from the
+// new primary: a commit may wait for one of them, and not for this one.
+func (t *turn) othersFollow(source *Peer) bool {
+	for i := range t.in.Peers {
+		p := &t.in.Peers[i]
+		if p != source && t.fresh(p) && t.view.Members.Value.Has(p.Node, p.Status.ID) && !(p.Status.Streaming && p.Status.Upstream == source.Node) {
+			return false
+		}
+	}
+	return true
 }
 
 // rewoundInVain ends the start of a server that waits for log of the node it was

@@ -27,11 +27,14 @@ func (r *Reader) Run(ctx context.Context) {
 	var conn *pgx.Conn
 	defer func() { closeQuickly(conn) }()
 	for ctx.Err() == nil {
+		pause := Retry
 		if r.read(ctx, &conn) == nil {
 			r.mu.Lock()
 			r.reads = append(r.reads, r.clock.Now())
 			r.mu.Unlock()
+			pause = Pause
 		}
+		tick.Reset(pause)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

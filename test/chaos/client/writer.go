@@ -12,7 +12,8 @@ import (
 // Pace of all clients.
 const (
 	Pause   = 50 * time.Millisecond
-	Timeout = 2 * time.Second // of a connect, of a write and of a read
+	Retry   = 100 * time.Millisecond // between attempts, when the last one failed
+	Timeout = 2 * time.Second        // of a connect, of a write and of a read
 )
 
 // Table is what the writers write to.
@@ -76,12 +77,15 @@ func (w *Writer) Run(ctx context.Context) {
 	for id := w.number << 40; ctx.Err() == nil; id++ {
 		began := w.clock.Now()
 		ack, err := w.write(ctx, &conn, id)
+		pause := Pause
 		switch {
 		case err == nil:
 			w.note(func() { w.acks = append(w.acks, ack) })
 		case ctx.Err() == nil:
 			w.note(func() { w.failures = append(w.failures, Failure{began, w.clock.Now(), err.Error()}) })
+			pause = Retry
 		}
+		tick.Reset(pause)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
