@@ -199,10 +199,6 @@ func (k *Keeper) storeData(ctx context.Context, gone bool) {
 	nudge(k.wake)
 }
 
-// calm is how long a new primary's clients and standbys come first: the hook has
-// no hurry, and its many logins would take their time.
-const calm = 3 * time.Second
-
 // afterPromote makes what nodes need of a primary, and runs the job's hook, each
 // time that the node has become one.
 func (k *Keeper) afterPromote(ctx context.Context) {
@@ -226,14 +222,7 @@ func (k *Keeper) afterPromote(ctx context.Context) {
 			case <-time.After(time.Second):
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(calm):
-		}
-		if k.isPrimary() {
-			k.cluster.AfterPromote(ctx)
-		}
+		k.cluster.AfterPromote(ctx)
 	}
 }
 
