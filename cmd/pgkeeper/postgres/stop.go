@@ -3,11 +3,14 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/guard"
 )
@@ -24,6 +27,7 @@ func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
 	if err != nil {
 		return err
 	}
+	c.hurry(before.Postmaster)
 	ended := make(chan error, 1)
 	go func() { ended <- c.guard.Stop(ctx, "fast", within) }()
 	tick := time.NewTicker(stopPoll)
@@ -45,6 +49,22 @@ func (c *Cluster) StopCleanly(ctx context.Context, within time.Duration) error {
 			return err
 		}
 		return <-ended
+	}
+}
+
+// haste is the nice value of processes that are to end soon.
+const haste = -15
+
+// hurry has the server's processes come before those that it will start only to
+// tell new clients that it shuts down: many that try again at once can keep a
+// small machine busy with that. Where the kernel does not allow it, it takes longer.
+func (c *Cluster) hurry(postmaster int) {
+	pids, err := children(postmaster)
+	for _, pid := range pids {
+		err = errors.Join(err, unix.Setpriority(unix.PRIO_PROCESS, pid, haste))
+	}
+	if err != nil {
+		c.log.Debug("the stop cannot be hurried", "error", err)
 	}
 }
 
