@@ -77,6 +77,27 @@ func (r *rig) checkFirstDeploy(e ended) {
 	r.consistent()
 }
 
+// New VMs unpack what they will run all at once, each of them one time, before
+// the first instance has its turn.
+func TestNewVMsArePreparedAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.mustDeploy("instances: 2", "instances: 3")
+	calls := r.world.since(0)
+	first := slices.Index(calls, "pre-stop")
+	prepared := 0
+	for i, call := range calls {
+		if call == "prepare" {
+			prepared++
+			if i > first {
+				t.Error("prepared after the first instance's turn began")
+			}
+		}
+	}
+	if prepared != 3 || first < 0 {
+		t.Errorf("prepared %d times, want once for each of 3 VMs: %q", prepared, calls)
+	}
+}
+
 func TestDeployTouchesOnlyWhatDiffers(t *testing.T) {
 	recreated := []string{"pre-stop", "drain shutdown", "stop", "post-stop", "unmount_disk", "remove_persistent_disk", "detach_disk", "delete_vm",
 		"create_vm", "mount_disk", "apply", "put_blob", "put_blob", "apply", "delete_blob", "delete_blob", "pre-start", "start", "post-start"}

@@ -70,6 +70,35 @@ func TestDamagedCompiledPackage(t *testing.T) {
 	}
 }
 
+func TestPackageDamagedAfterItWasRead(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"written": func(path string) error { return os.WriteFile(path, []byte("c0mpiled"), 0o600) },
+		"replaced": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte("c0mpiled"), 0o600), os.Rename(path+".new", path))
+		},
+		"cut": func(path string) error { return os.Truncate(path, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := openCache(t, t.TempDir())
+			put, err := c.Put(t.Context(), someKey, strings.NewReader("compiled"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if got, ok, err := c.Get(t.Context(), someKey); !ok || err != nil || got != put {
+					t.Fatalf("got %+v, %v, %v, want %+v", got, ok, err, put)
+				}
+			}
+			if err := damage(put.Path); err != nil {
+				t.Fatal(err)
+			}
+			if _, ok, err := c.Get(t.Context(), someKey); ok || err != nil {
+				t.Errorf("damaged entry: %v, %v", ok, err)
+			}
+		})
+	}
+}
+
 // Two directors compile the same packages at the same time, not to the same bytes.
 func TestCompiledCacheSharedByTwo(t *testing.T) {
 	dir := t.TempDir()
