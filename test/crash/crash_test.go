@@ -40,8 +40,8 @@ func TestCrash(t *testing.T) {
 	for run := range *runs {
 		for _, part := range []string{"broker", "spi", "deployer", "director"} {
 			moment := time.Duration(moments.Int64N(int64(latestKill)))
-			outcome := crash(t, s, part, moment)
-			t.Logf("run %2d: %-8s killed after %4.1f s: %s", run+1, part, moment.Seconds(), outcome)
+			outcome, why := crash(t, s, part, moment)
+			t.Logf("run %2d: %-8s killed after %4.1f s: %s%s", run+1, part, moment.Seconds(), outcome, why)
 			outcomes[part+" "+outcome]++
 		}
 	}
@@ -49,8 +49,9 @@ func TestCrash(t *testing.T) {
 }
 
 // crash provisions an instance, kills a part meanwhile, and checks what comes
-// of it. It returns the operation's last state.
-func crash(t *testing.T, s *stacktest.Stack, part string, moment time.Duration) string {
+// of it. It returns the operation's last state and, of one that failed, what the
+// user is told.
+func crash(t *testing.T, s *stacktest.Stack, part string, moment time.Duration) (state, why string) {
 	t.Helper()
 	s.Refresh()
 	if len(s.Status.Deployments) != 0 {
@@ -64,14 +65,16 @@ func crash(t *testing.T, s *stacktest.Stack, part string, moment time.Duration) 
 		in.kill(part)
 	})
 	defer timer.Stop()
-	state := in.wait(endLimit)
+	state = in.wait(endLimit)
 	<-killed
 	in.oneDeployment()
 	if state == "succeeded" {
 		in.use()
+	} else {
+		why = ": " + in.lastMessage
 	}
 	in.delete()
-	return state
+	return state, why
 }
 
 // instance is one of a run.
@@ -135,6 +138,7 @@ func (in *instance) wait(limit time.Duration) string {
 	if err != nil {
 		in.Fatalf("the operation does not end: %v; its last words: %q", err, in.lastMessage)
 	}
+	in.lastMessage = last.Description
 	return last.State
 }
 
