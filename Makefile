@@ -7,6 +7,11 @@ SHELL := /bin/bash
 export HOLDFAST_CACHE ?= $(HOME)/.cache/holdfast
 STATE ?= /var/lib/holdfast
 
+# The same for all that is built, the release's programs included: what they share
+# is compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip -trimpath $(filter-out -trimpath,$(GOFLAGS)))
+
 step := scripts/step.sh
 go_files := $(shell git ls-files '*.go' 2>/dev/null)
 
@@ -14,8 +19,8 @@ go_files := $(shell git ls-files '*.go' 2>/dev/null)
 # Consul, a part of the release, takes a compiler some minutes and the stemcell a
 # download: side by side, and beside what else there is to build.
 artifacts = setsid boshrelease/consul.sh >/dev/null & consul=$$!; trap 'kill -- -$$consul 2>/dev/null || true' EXIT; $(1) \
-	stemcell=$$(deployer/localdirector/stemcell/build.sh); wait $$consul; \
-	release=$$(BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh)
+	stemcell=$$(deployer/localdirector/stemcell/build.sh); bosh=$$(scripts/tools.sh bosh); wait $$consul; \
+	release=$$(BOSH=$$bosh boshrelease/build.sh)
 with_holdfast = $(call artifacts,$(MAKE) --no-print-directory build;)
 stack_flags = --stemcell "$$stemcell" --release "$$release" --compiled-packages "$(HOLDFAST_CACHE)/compiled"
 
@@ -59,7 +64,7 @@ test: deps-test lint artifacts test-unit test-real ## Everything that must hold 
 
 .PHONY: test-unit
 test-unit: ## Tests beside the code, with the race detector
-	go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_packages) | paste -sd'|')")
+	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_packages) | paste -sd'|')")
 
 .PHONY: test-real
 test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for real

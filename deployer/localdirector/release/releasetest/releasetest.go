@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -36,11 +35,11 @@ func BoshCLI(t testing.TB) string {
 // DummyRelease is the folder of the release that the director's tests deploy.
 func DummyRelease(t testing.TB) string {
 	t.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("no caller information to find the dummy release by")
+	module, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("find the dummy release: %v", err)
 	}
-	return filepath.Join(filepath.Dir(file), "..", "..", "testdata", "dummyrelease")
+	return filepath.Join(filepath.Dir(strings.TrimSpace(string(module))), "deployer", "localdirector", "testdata", "dummyrelease")
 }
 
 // Create builds the release in dir with the bosh CLI, on a copy, and returns the tarball's path.
