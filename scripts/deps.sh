@@ -8,9 +8,9 @@ set -euo pipefail
 run_packages() {
   cat <<'LIST'
 ca-certificates /usr/sbin/update-ca-certificates
-debootstrap /usr/sbin/debootstrap
 e2fsprogs /sbin/mkfs.ext4
 iproute2 /sbin/ip
+mmdebstrap /usr/bin/mmdebstrap
 mount /bin/mount
 ruby /usr/bin/ruby
 tar /bin/tar

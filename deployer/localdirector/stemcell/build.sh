@@ -2,7 +2,7 @@
 # Builds the stemcell of the local director: a minimal Debian with the real
 # bosh-agent and monit, as a BOSH stemcell tarball. Prints its path on stdout,
 # progress on stderr. What was built before from the same files is not built
-# again. Needs root, debootstrap and Go.
+# again. Needs root, mmdebstrap and Go.
 set -euo pipefail
 
 readonly suite=bookworm
@@ -42,7 +42,7 @@ step() {
 need() {
   local tool package
   [[ $EUID -eq 0 ]] || fail "must run as root"
-  for tool in debootstrap:debootstrap unshare:util-linux tar:tar gzip:gzip flock:util-linux go:golang; do
+  for tool in mmdebstrap:mmdebstrap unshare:util-linux tar:tar gzip:gzip flock:util-linux go:golang; do
     package=${tool#*:}
     tool=${tool%%:*}
     command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install $package"
@@ -61,32 +61,37 @@ digest() {
 
 build_programs() {
   cd "$here"
-  export CGO_ENABLED=0
+  export CGO_ENABLED=0 GOGC=300
   go build -trimpath -ldflags '-s -w' -o "$work/bin/bosh-agent" "$agent/main"
   go build -trimpath -ldflags '-s -w' -o "$work/bin/monitbridge" ./monitbridge
 }
 
-# apt_sources lists this machine's own sources for the suite, one per line.
+# apt_sources lists this machine's own sources for the suite, as sources.list has them.
 apt_sources() {
-  command -v apt-get >/dev/null || return 0
   # shellcheck disable=SC2016 # apt fills these in
-  apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Component: main' |
-    grep -E " $suite(-updates|-security)?\$" | sort -u || true
+  apt-get indextargets --format 'deb $(REPO_URI) $(CODENAME) main' 'Created-By: Packages' 'Component: main' |
+    grep -E " $suite(-updates|-security)? main\$" | sort -u || true
 }
 
-use_apt_proxy() {
-  local proxy=
-  command -v apt-config >/dev/null || return 0
-  eval "$(apt-config shell proxy Acquire::http::Proxy)"
-  if [[ -n $proxy && $proxy != DIRECT ]]; then
-    export http_proxy=$proxy
-  fi
-}
-
+# bootstrap installs Debian with this machine's package sources and settings,
+# which stay its own.
 bootstrap() {
-  local mirror
-  mirror=$(apt_sources | awk -v s="$suite" '$2 == s {print $1; exit}')
-  debootstrap --variant=minbase "$suite" "$root" ${mirror:+"$mirror"}
+  local wanted sources options=() setting path
+  mapfile -t wanted < <(grep -Ev '^(#|$)' "$here/packages.txt")
+  mapfile -t sources < <(apt_sources)
+  while read -r setting; do
+    options+=(--aptopt="$setting")
+  done < <(apt-config dump | grep -E '^Acquire::(Check-|http|https|Retries)')
+  # Nobody reads manuals in a VM.
+  for path in doc man info locale lintian; do
+    options+=(--dpkgopt="path-exclude=/usr/share/$path/*")
+  done
+  # Directories are merged as debootstrap does it, not by a package that needs Perl.
+  mmdebstrap --mode=root --variant=minbase --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --include="usr-is-merged,$(IFS=,; echo "${wanted[*]}")" "${options[@]}" "$suite" "$root" "${sources[@]}"
+  rm -f "$root"/etc/{apt/apt.conf.d,dpkg/dpkg.cfg.d}/99mmdebstrap
+  : >"$root/etc/apt/sources.list"
+  : >"$root/etc/resolv.conf"
 }
 
 # in_root runs a command in the new root with nothing of this machine's environment.
@@ -94,37 +99,6 @@ in_root() {
   env -i PATH="$path_in_root" HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
     chroot "$root" "$@"
-}
-
-# borrow_apt_settings lends the root this machine's package sources; return_ takes them back.
-borrow_apt_settings() {
-  local sources
-  sources=$(apt_sources)
-  if [[ -n $sources ]]; then
-    awk '{print "deb", $1, $2, "main"}' <<<"$sources" >"$root/etc/apt/sources.list"
-  fi
-  if command -v apt-config >/dev/null; then
-    apt-config dump | grep -E '^Acquire::(Check-|http|https|Retries)' >"$root/etc/apt/apt.conf.d/00build" || true
-  fi
-  cp /etc/resolv.conf "$root/etc/resolv.conf"
-  printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
-  chmod 755 "$root/usr/sbin/policy-rc.d"
-  # Nobody reads manuals in a VM.
-  printf 'path-exclude=/usr/share/%s/*\n' doc man info locale lintian >"$root/etc/dpkg/dpkg.cfg.d/stemcell"
-}
-
-return_apt_settings() {
-  rm -f "$root"/etc/apt/{sources.list,apt.conf.d/00build} "$root/usr/sbin/policy-rc.d"
-  : >"$root/etc/apt/sources.list"
-  : >"$root/etc/resolv.conf"
-}
-
-install_packages() {
-  local wanted
-  mapfile -t wanted < <(grep -Ev '^(#|$)' "$here/packages.txt")
-  in_root apt-get update
-  in_root apt-get -y upgrade
-  in_root apt-get -y --no-install-recommends install "${wanted[@]}"
 }
 
 add_users() {
@@ -158,7 +132,7 @@ add_files() {
 strip_root() {
   rm -rf "$root"/var/cache/{apt,debconf,ldconfig}/* "$root"/var/lib/apt/lists/* "$root"/var/log/* \
     "$root"/usr/share/{doc,man,info,locale,lintian}/* "$root"/{tmp,run,root}/* "$root"/etc/ssh/ssh_host_* \
-    "$root"/etc/{machine-id,hostname,hosts,mtab} "$root/var/lib/dbus/machine-id" "$root"/debootstrap \
+    "$root"/etc/{machine-id,hostname,hosts,mtab} "$root/var/lib/dbus/machine-id" \
     "$root"/var/lib/dpkg/*-old "$root"/etc/{passwd,group,shadow,gshadow,subuid,subgid}-
   mkdir -p "$root"/var/log/audit
   find "$root/dev" -mindepth 1 -delete
@@ -167,7 +141,6 @@ strip_root() {
 configure_root() {
   add_users
   add_files
-  return_apt_settings
   strip_root
 }
 
@@ -207,14 +180,11 @@ pack_stemcell() {
 # assemble runs in a mount namespace of its own: whatever is mounted goes with it.
 assemble() {
   mount --make-rprivate /
-  use_apt_proxy
   mkdir -p "$root" "$work/out"
   # The programs are compiled while the packages are fetched.
   build_programs >"$work/go.log" 2>&1 &
   local programs=$!
-  step "install Debian $suite's base" bootstrap
-  borrow_apt_settings
-  step "install packages" install_packages
+  step "install Debian $suite" bootstrap
   step "compile the agent" tail --pid="$programs" -n +1 -f "$work/go.log"
   wait "$programs" || fail "failed: compile the agent: $(tail -n 5 "$work/go.log")"
   step "configure the root" configure_root
