@@ -19,8 +19,7 @@ go_files := $(shell git ls-files '*.go' 2>/dev/null)
 # Consul, a part of the release, takes a compiler some minutes and the stemcell a
 # download: side by side, and beside what else there is to build.
 artifacts = setsid boshrelease/consul.sh >/dev/null & consul=$$!; trap 'kill -- -$$consul 2>/dev/null || true' EXIT; $(1) \
-	stemcell=$$(deployer/localdirector/stemcell/build.sh); bosh=$$(scripts/tools.sh bosh); wait $$consul; \
-	release=$$(BOSH=$$bosh boshrelease/build.sh)
+	stemcell=$$(deployer/localdirector/stemcell/build.sh); wait $$consul; release=$$(boshrelease/build.sh)
 with_holdfast = $(call artifacts,$(MAKE) --no-print-directory build;)
 stack_flags = --stemcell "$$stemcell" --release "$$release" --compiled-packages "$(HOLDFAST_CACHE)/compiled"
 
@@ -49,7 +48,7 @@ stemcell: deps-run ## Build the local director's stemcell once; prints its path
 
 .PHONY: release
 release: deps-run ## Build the BOSH release from Debian's packages; prints its path
-	@BOSH=$$(scripts/tools.sh bosh) boshrelease/build.sh
+	@boshrelease/build.sh
 
 .PHONY: bosh
 bosh: ## Build the stock bosh CLI; prints its path
@@ -133,6 +132,7 @@ deps-run:
 .PHONY: deps-test
 deps-test:
 	@scripts/deps.sh test
+	@scripts/tools.sh bosh >/dev/null
 
 .PHONY: clean
 clean: ## Remove what was built in the tree (the cache stays)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the BOSH release holdfast-postgresql with `bosh create-release`. Prints
-# the tarball's path on stdout, progress on stderr. The release's version is
-# derived from its content, Debian's packages, Consul and pgkeeper included, so an
-# unchanged tree yields the same version and the same fingerprints. Everything is
-# kept in the cache, nothing is written here. `build.sh --update` asks Debian for
-# newer packages; without it those resolved once are used again.
+# Builds the BOSH release holdfast-postgresql, as `bosh create-release` does and with
+# its code (create/). Prints the tarball's path on stdout, progress on stderr. The
+# release's version is derived from its content, Debian's packages, Consul and
+# pgkeeper included, so an unchanged tree yields the same version and the same
+# fingerprints. Everything is kept in the cache, nothing is written here.
+# `build.sh --update` asks Debian for newer packages; without it those resolved once
+# are used again.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,7 +28,6 @@ need() {
   local codename
   codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   [[ $codename == bookworm ]] || fail "Debian 12 (bookworm) is needed for its packages, this is ${codename:-unknown}"
-  bosh=${BOSH:-$("$scripts/tools.sh" bosh)}
   consul=${CONSUL:-$("$here/consul.sh")}
 }
 
@@ -116,8 +116,9 @@ content_version() {
 
 create() {
   local tarball=$1 version=$2
-  step "creating the release $name/$version" "$bosh" --non-interactive create-release --dir "$work/release" --sha2 --force \
-    --version "$version" --tarball "$work/release.tgz"
+  CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOWORK=off \
+    step "creating the release $name/$version" go run -C "$here/.." ./boshrelease/create -dir "$work/release" \
+    -name "$name" -version "$version" -tarball "$work/release.tgz"
   mv "$work/release.tgz" "$tarball"
 }
 

@@ -108,19 +108,14 @@ func TestAnUnchangedTreeYieldsTheSameRelease(t *testing.T) {
 	}
 }
 
-// buildIn builds with another cache, but with the bosh CLI, the Consul and the
-// pgkeeper that are there.
+// buildIn builds with another cache, but with the Consul and the pgkeeper that are there.
 func buildIn(t *testing.T, cache string) *storedRelease {
 	t.Helper()
-	bosh, err := lastLine(exec.Command("../scripts/tools.sh", "bosh"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	consul, err := lastLine(exec.Command("./consul.sh"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "BOSH="+bosh, "CONSUL="+consul, "PGKEEPER="+filepath.Join(compiledPackage(t, "pgkeeper"), "bin", "pgkeeper"))
+	tarball, err := buildRelease("HOLDFAST_CACHE="+cache, "CONSUL="+consul, "PGKEEPER="+filepath.Join(compiledPackage(t, "pgkeeper"), "bin", "pgkeeper"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,32 +14,30 @@ import (
 	"testing"
 )
 
-// BoshCLI returns the path of the stock bosh CLI: the one that setting up
-// this machine has put into the cache, or else one built from the module,
-// which takes a minute or two the first time.
+// BoshCLI returns the path of the stock bosh CLI, which is built first when it is
+// not in the cache yet.
 func BoshCLI(t testing.TB) string {
 	t.Helper()
-	if cache, err := os.UserCacheDir(); err == nil {
-		path := filepath.Join(cache, "holdfast", "bin", "bosh")
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	out, err := exec.Command("go", "tool", "-n", "bosh-cli").Output()
+	out, err := exec.Command(filepath.Join(moduleRoot(t), "scripts", "tools.sh"), "bosh").Output()
 	if err != nil {
-		t.Fatalf("no bosh CLI in the cache, and `go tool -n bosh-cli` does not build one: %v", err)
+		t.Fatalf("build the bosh CLI: %v", err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+func moduleRoot(t testing.TB) string {
+	t.Helper()
+	file, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("find the module's folder: %v", err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(file)))
 }
 
 // DummyRelease is the folder of the release that the director's tests deploy.
 func DummyRelease(t testing.TB) string {
 	t.Helper()
-	module, err := exec.Command("go", "env", "GOMOD").Output()
-	if err != nil {
-		t.Fatalf("find the dummy release: %v", err)
-	}
-	return filepath.Join(filepath.Dir(strings.TrimSpace(string(module))), "deployer", "localdirector", "testdata", "dummyrelease")
+	return filepath.Join(moduleRoot(t), "deployer", "localdirector", "testdata", "dummyrelease")
 }
 
 // Create builds the release in dir with the bosh CLI, on a copy, and returns the tarball's path.
