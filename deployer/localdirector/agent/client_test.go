@@ -30,6 +30,7 @@ type bus struct {
 	async     map[string]any // method → value once the task is done
 	fail      map[string]string
 	polls     int // how often a task says running
+	polled    func() // called when a task is asked for
 	noCancel  bool
 	cancelled bool
 	drop      map[string]int // method → requests that get no answer
@@ -74,6 +75,9 @@ func (b *bus) answer(method string, arguments []any) map[string]any {
 	switch {
 	case method == "get_task":
 		m := arguments[0].(string)
+		if b.polled != nil {
+			b.polled()
+		}
 		if b.forget > 0 {
 			b.forget--
 			return map[string]any{"exception": map[string]any{"message": "Action Failed get_task: Task with id " + m + " could not be found"}}
@@ -179,7 +183,7 @@ func TestContextEndsATask(t *testing.T) {
 	b := &bus{polls: 1 << 30, async: map[string]any{"run_errand": map[string]any{"stdout": "got TERM", "exit_code": 143}}}
 	c, _, _ := b.start(t, agent.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
+	b.polled = cancel
 	result, err := c.RunErrand(ctx, "smoke")
 	if !errors.Is(err, context.Canceled) || result.ExitCode != 143 || !b.cancelled {
 		t.Errorf("got %+v, %v; told to cancel: %v", result, err, b.cancelled)
