@@ -29,7 +29,7 @@ type bus struct {
 	sync      map[string]any // method → value
 	async     map[string]any // method → value once the task is done
 	fail      map[string]string
-	polls     int // how often a task says running
+	polls     int    // how often a task says running
 	polled    func() // called when a task is asked for
 	noCancel  bool
 	cancelled bool
