@@ -39,8 +39,7 @@ down: build ## Remove the stack that `make run` started, with all its data
 ##@ Build it
 .PHONY: build
 build: ## Build bin/holdfast
-	@# The compiler, like all programs of some size here, is a tenth faster with more memory.
-	@GOGC=300 $(step) "building bin/holdfast (Go modules are downloaded the first time)" go build -v -ldflags '-s -w' -o bin/holdfast ./cmd/holdfast
+	@$(step) "building bin/holdfast (Go modules are downloaded the first time)" go build -v -ldflags '-s -w' -o bin/holdfast ./cmd/holdfast
 
 .PHONY: stemcell
 stemcell: deps-run ## Build the local director's stemcell once; prints its path

@@ -101,7 +101,7 @@ stage_program() {
 build_pgkeeper() {
   pgkeeper=${PGKEEPER:-$cache/pgkeeper}
   [[ -z ${PGKEEPER:-} ]] || return 0
-  CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOWORK=off GOGC=300 \
+  CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOWORK=off \
     step "building pgkeeper" go build -C "$here/.." -v -ldflags '-s -w' -o "$pgkeeper" ./cmd/pgkeeper
 }
 

@@ -10,7 +10,7 @@ readonly here
 readonly cache=${HOLDFAST_CACHE:-$HOME/.cache/holdfast}/consul
 
 # Without these the compiler, its flags and the result depend on who builds.
-export CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOWORK=off GOGC=300
+export CGO_ENABLED=0 GOFLAGS='-mod=readonly -trimpath -buildvcs=false' GOWORK=off
 
 build() {
   "$here/../scripts/step.sh" "building Consul (some minutes, once)" \

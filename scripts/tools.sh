@@ -20,7 +20,7 @@ main() {
   path=$cache/tools/$tool-$version-$(go env GOVERSION)
   if [ ! -x "$path" ]; then
     mkdir -p "$cache/tools"
-    GOGC=300 scripts/step.sh "building the $tool command $version" go build -v -o "$path.$$" "$package" >&2
+    scripts/step.sh "building the $tool command $version" go build -v -o "$path.$$" "$package" >&2
     mv "$path.$$" "$path"
   fi
   echo "$path"

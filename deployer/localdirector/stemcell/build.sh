@@ -61,7 +61,7 @@ digest() {
 
 build_programs() {
   cd "$here"
-  export CGO_ENABLED=0 GOGC=300
+  export CGO_ENABLED=0
   go build -trimpath -ldflags '-s -w' -o "$work/bin/bosh-agent" "$agent/main"
   go build -trimpath -ldflags '-s -w' -o "$work/bin/monitbridge" ./monitbridge
 }

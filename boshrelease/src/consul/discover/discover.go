@@ -1,6 +1,6 @@
 // Package discover stands in for the module of this name, which finds servers by
 // asking a dozen clouds, each with a library of its own. Ours are found by their
-// addresses, so Consul is built without them: it takes a third less time.
+// addresses, so Consul is built without them: 112 packages less to compile.
 package discover
 
 import (
