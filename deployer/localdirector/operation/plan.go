@@ -63,8 +63,6 @@ type instancePlan struct {
 	// templates is the archive that belongs to the wanted spec.
 	templates []byte
 	blobs     *uploaded // on the VM, for the wanted spec
-	// prepared is set once the VM has unpacked the wanted spec.
-	prepared bool
 }
 
 // missingVM tells whether the instance needs a VM that is not there: none is

@@ -97,7 +97,7 @@ func (u *instanceUpdate) client() (agentClient, error) { return u.d.agentOf(u.ru
 // prepare uploads the new spec and has the agent unpack it, so that the jobs
 // stand still for a shorter time. Once is enough.
 func (u *instanceUpdate) prepare(ctx context.Context) error {
-	if u.p.prepared {
+	if u.p.blobs != nil {
 		return nil
 	}
 	client, err := u.client()
@@ -107,11 +107,7 @@ func (u *instanceUpdate) prepare(ctx context.Context) error {
 	if err := u.upload(ctx, client); err != nil {
 		return err
 	}
-	if err := client.Prepare(ctx, u.p.want.spec.applySpec(u.p.row, *u.p.blobs)); err != nil {
-		return err
-	}
-	u.p.prepared = true
-	return nil
+	return client.Prepare(ctx, u.p.want.spec.applySpec(u.p.row, *u.p.blobs))
 }
 
 func (u *instanceUpdate) upload(ctx context.Context, client agentClient) error {
@@ -160,7 +156,7 @@ func (u *instanceUpdate) convergeVM(ctx context.Context) error {
 		}
 	}
 	if p.row.VM == nil {
-		p.blobs, p.prepared = nil, false
+		p.blobs = nil
 		if err := u.d.createVM(ctx, u.run, &p.row, p.want.spec); err != nil {
 			return err
 		}
