@@ -21,7 +21,7 @@ main() {
   local version target
   cd "$here/src/consul"
   version=$(go list -m -f '{{.Version}}' github.com/hashicorp/consul)
-  target=$cache/$version-$(go env GOVERSION)-$(go env GOOS)-$(go env GOARCH)-$(cat go.mod go.sum discover/*.go discover/provider/k8s/*.go "$here/consul.sh" | sha256sum | cut -c 1-12)
+  target=$cache/$version-$(go env GOVERSION)-$(go env GOOS)-$(go env GOARCH)-$(find go.mod go.sum discover client-go "$here/consul.sh" -type f -print0 | sort -z | xargs -0 cat | sha256sum | cut -c 1-12)
   if [[ ! -x $target/consul ]]; then
     mkdir -p "$cache"
     exec 9>"$cache/lock"

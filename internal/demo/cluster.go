@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/holdfast-osb/holdfast/internal/osbclient"
 )
 
 // Bounds of what the cluster is shown with.
@@ -17,45 +19,51 @@ const (
 	enough = 20
 )
 
-// clusterMark begins the lines about the cluster while something else is shown.
-const clusterMark = "(cluster) "
+// Marks begin the lines about an instance while something else is shown.
+const (
+	singleMark  = "(single) "
+	clusterMark = "(cluster) "
+)
 
-// orderCluster asks for it and follows its creation in the background.
+// orderCluster asks for it and goes on.
 func (d *demo) orderCluster(ctx context.Context) error {
 	started, err := d.order(ctx, d.cluster)
 	if err != nil {
 		return err
 	}
-	coming := make(chan error, 1)
-	d.coming = coming
 	d.say("asked for, with quorum commit; lines about it begin with %s", clusterMark)
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, provisionLimit)
-		defer cancel()
-		err := d.follow(ctx, d.cluster, started, clusterMark)
-		if err == nil {
-			d.say("%sis up", clusterMark)
-		}
-		coming <- err
-	}()
+	d.meanwhile(ctx, d.cluster, started, clusterMark, "is up")
 	return nil
 }
 
-// awaitCluster waits for the creation, which goes on telling what it does.
-func (d *demo) awaitCluster(context.Context) error {
-	err := <-d.coming
-	d.coming = nil
-	return err
+// meanwhile follows an instance's operation in the background.
+func (d *demo) meanwhile(ctx context.Context, in *instance, started osbclient.Started, mark, then string) {
+	pending := make(chan error, 1)
+	in.pending = pending
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, provisionLimit)
+		defer cancel()
+		err := d.follow(ctx, in, started, mark)
+		if err == nil {
+			d.say("%s%s", mark, then)
+		}
+		pending <- err
+	}()
 }
 
-// settle waits for what goes on in the background; the context has ended.
-func (d *demo) settle() {
-	if d.writer != nil {
-		d.writer.stop()
+// awaitBoth waits for what goes on in the background and tells what it does.
+func (d *demo) awaitBoth(context.Context) error {
+	return errors.Join(d.single.settle(), d.cluster.settle())
+}
+
+// settle waits for the operation in the background, if there is one.
+func (in *instance) settle() error {
+	if in.pending == nil {
+		return nil
 	}
-	if d.coming != nil {
-		<-d.coming
-	}
+	err := <-in.pending
+	in.pending = nil
+	return err
 }
 
 func (d *demo) startWriter(ctx context.Context) error {
@@ -219,5 +227,11 @@ func (d *demo) removeCluster(ctx context.Context) error {
 	if err := d.unbind(ctx, d.cluster); err != nil {
 		return err
 	}
-	return d.deprovision(ctx, d.cluster)
+	started, err := d.deprovision(ctx, d.cluster)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, provisionLimit)
+	defer cancel()
+	return d.follow(ctx, d.cluster, started, "")
 }

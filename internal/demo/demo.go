@@ -62,7 +62,6 @@ type demo struct {
 	service  osbclient.Service
 	single   *instance
 	cluster  *instance
-	coming   <-chan error // tells how the creation of the cluster ended
 	writer   *writer
 	killed   node
 	killedAt time.Time
@@ -74,7 +73,7 @@ func Run(ctx context.Context, config Config) (timings []Timing, err error) {
 	running, end := context.WithCancel(ctx)
 	defer func() {
 		end()
-		d.settle()
+		d.endBackground()
 		if err != nil && ctx.Err() == nil {
 			err = d.keepLogs(err)
 		}
@@ -94,7 +93,7 @@ func Run(ctx context.Context, config Config) (timings []Timing, err error) {
 
 // deadTime is how long the killed VM stays dead unless it is said otherwise: what
 // is shown shall be a failover, not a reboot.
-const deadTime = 6 * time.Second
+const deadTime = 4 * time.Second
 
 func newDemo(config Config) *demo {
 	config.Stack.ResurrectionDelay = cmp.Or(config.Stack.ResurrectionDelay, deadTime)
@@ -122,8 +121,8 @@ func (d *demo) steps() []step {
 		{"bind it: get credentials", func(ctx context.Context) error { return d.bind(ctx, d.single) }},
 		{"run SQL through exactly these credentials", d.useSQL},
 		{"unbind: the login is gone", func(ctx context.Context) error { return d.unbind(ctx, d.single) }},
-		{"delete the instance", func(ctx context.Context) error { return d.deprovision(ctx, d.single) }},
-		{"wait for the cluster", d.awaitCluster},
+		{"delete the instance", d.removeSingle},
+		{"wait until it is gone and the cluster is up", d.awaitBoth},
 		{"bind the cluster: names of three nodes", func(ctx context.Context) error { return d.bind(ctx, d.cluster) }},
 		{"write a row every 50 ms through the cluster's name", d.startWriter},
 		{"kill the VM of the primary", d.killPrimary},
@@ -255,6 +254,16 @@ func (d *demo) lookAround(ctx context.Context) error {
 	}
 	d.say("the stack is removed: no process, mount, loop device, link, route or file of it is left")
 	return nil
+}
+
+// endBackground waits for what goes on in the background; the context has ended.
+func (d *demo) endBackground() {
+	if d.writer != nil {
+		d.writer.stop()
+	}
+	for _, in := range []*instance{d.single, d.cluster} {
+		_ = in.settle() // the demo's own error says why it ended
+	}
 }
 
 // keepLogs saves the logs from the clean-up and tells where they are.

@@ -133,10 +133,10 @@ func TestClusterThatDoesNotComeUp(t *testing.T) {
 	if err := d.orderCluster(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.awaitCluster(t.Context()); err == nil || !strings.Contains(err.Error(), "no room") {
+	if err := d.awaitBoth(t.Context()); err == nil || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("got %v", err)
 	}
-	d.settle()
+	d.endBackground()
 	running, end := context.WithCancel(t.Context())
 	d = against(t, &out, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut {
@@ -148,7 +148,27 @@ func TestClusterThatDoesNotComeUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
-	d.settle()
+	d.endBackground()
+}
+
+// Deleting goes on while the cluster is waited for, and its failure counts.
+func TestDeletionThatFailsInTheBackground(t *testing.T) {
+	var out bytes.Buffer
+	d := against(t, &out, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusAccepted)
+		}
+		fmt.Fprint(w, `{"state": "failed", "description": "the director is away"}`)
+	})
+	if err := d.removeSingle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.awaitBoth(t.Context()); err == nil || !strings.Contains(err.Error(), "the director is away") {
+		t.Errorf("got %v", err)
+	}
+	if err := d.awaitBoth(t.Context()); err != nil {
+		t.Errorf("nothing goes on any more, but: %v", err)
+	}
 }
 
 func TestOutage(t *testing.T) {

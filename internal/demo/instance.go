@@ -20,6 +20,7 @@ type instance struct {
 	id, binding string
 	credentials map[string]any
 	nodes       []node
+	pending     <-chan error // tells how its operation in the background ended
 }
 
 // node is one server's place: its name stays, and so does its address here.
@@ -63,14 +64,19 @@ func (d *demo) provision(ctx context.Context) error {
 	return d.follow(ctx, d.single, started, "")
 }
 
-func (d *demo) deprovision(ctx context.Context, in *instance) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionLimit)
-	defer cancel()
-	started, err := d.broker.Deprovision(ctx, in.id, d.service.ID, in.plan.ID)
+func (d *demo) deprovision(ctx context.Context, in *instance) (osbclient.Started, error) {
+	return d.broker.Deprovision(ctx, in.id, d.service.ID, in.plan.ID)
+}
+
+// removeSingle asks for the deletion and goes on.
+func (d *demo) removeSingle(ctx context.Context) error {
+	started, err := d.deprovision(ctx, d.single)
 	if err != nil {
 		return err
 	}
-	return d.follow(ctx, in, started, "")
+	d.say("asked for; lines about it begin with %s", singleMark)
+	d.meanwhile(ctx, d.single, started, singleMark, "is gone")
+	return nil
 }
 
 // longestSilence is how long nothing at all is printed before a word of progress

@@ -11,3 +11,6 @@ require (
 
 // Cloud auto-join, which asks a dozen clouds by libraries of their own.
 replace github.com/hashicorp/go-discover => ./discover
+
+// The auth method of type kubernetes, with a library for all of its API.
+replace k8s.io/client-go => ./client-go

@@ -16,7 +16,7 @@ func (k *keeper) do(action decide.Action) {
 		return
 	case decide.Fence:
 		w.tracef(n, "fences: %s", a.Why)
-		if !n.guard.up || n.server.state == decide.Remains || n.server.hung {
+		if !n.guard.up || n.server.state == decide.Remains || n.server.hung || k.sawSilence() {
 			w.log.fences++
 		} else {
 			w.fenced(n)
@@ -48,6 +48,13 @@ func (k *keeper) do(action decide.Action) {
 	default:
 		k.local(action)
 	}
+}
+
+// sawSilence says whether the server, as this keeper saw it last, had hung: it is
+// killed for that also when it answers again in the instant of the kill.
+func (k *keeper) sawSilence() bool {
+	s := &k.seen.Local.Server
+	return s.State == decide.Up && k.n.clock().Sub(s.AnsweredAt) > k.n.cfg.Hung
 }
 
 // tell writes an action into the trace, unless it is one of every second.
