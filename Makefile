@@ -120,8 +120,12 @@ simulate: ## Check the rules of failover in random schedules (SCHEDULES=100000 S
 
 ##@ Measure it
 .PHONY: bench
-bench: deps-test artifacts build ## Times of demo, provision, bind, unbind, deprovision; written to bench/
+bench: deps-test artifacts build ## Times of provision, bind, unbind, deprovision; written to bench/
 	@$(artifacts); go run ./bench/lifecycle -holdfast bin/holdfast -record bench/lifecycle.md $(stack_flags)
+
+.PHONY: bench-demo
+bench-demo: ## Times of `make demo` in a fresh clone of the last commit, without and with caches (WARM=5); written to bench/
+	go run ./bench/demo -warm $(or $(WARM),5) -record bench/demo.md
 
 ##@ Keep house
 .PHONY: deps-run
