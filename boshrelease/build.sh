@@ -48,20 +48,24 @@ resolve() {
   mv "$work/list" "$resolved"
 }
 
-# have tells whether a package file is in the cache, whole.
-have() { [[ -f $cache/debs/$1 ]] && sha256sum --quiet --status -c - <<<"$2  $cache/debs/$1"; }
+# faulty prints the names of the package files that are not in the cache, whole.
+faulty() {
+  (cd "$cache/debs" && awk '{ sub("SHA256:", "", $4); print $4 "  " $2 }' "$resolved" | sha256sum --check --quiet 2>/dev/null | sed 's/: [^:]*$//') || true
+}
 
 # fetch downloads what is missing.
 fetch() {
-  local file digest missing=()
-  while read -r _ file _ digest; do
-    have "$file" "${digest#SHA256:}" || missing+=("${file%%_*}=$(version_of "$file")")
-  done <"$resolved"
+  local file missing=()
+  for file in $(faulty); do
+    missing+=("${file%%_*}=$(version_of "$file")")
+  done
   ((${#missing[@]})) || return 0
   mkdir -p "$work/debs"
   step "downloading ${#missing[@]} Debian packages" \
     env -C "$work/debs" apt-get -q -o APT::Sandbox::User=root download "${missing[@]}" || return 1
   mv "$work"/debs/*.deb "$cache/debs/"
+  file=$(faulty)
+  [[ -z $file ]] || fail "not what Debian's index says: $file"
 }
 
 # version_of reads a version from a package's file name, where ":" is "%3a".
@@ -79,7 +83,6 @@ stage() {
   rm "$work/release/$package/debian.txt"
   echo '---' >"$work/release/config/blobs.yml"
   while read -r _ file size digest; do
-    have "$file" "${digest#SHA256:}" || fail "$file is not what Debian's index says"
     ln "$cache/debs/$file" "$work/release/blobs/debian/${file%%_*}.deb"
     printf 'debian/%s.deb:\n  size: %s\n  sha: sha256:%s\n' "${file%%_*}" "$size" "${digest#SHA256:}" >>"$work/release/config/blobs.yml"
   done <"$resolved"

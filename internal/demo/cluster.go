@@ -15,8 +15,8 @@ import (
 const (
 	failoverLimit = time.Minute
 	returnLimit   = 2 * time.Minute
-	// enough rows show that writing goes well.
-	enough = 20
+	// enough rows show that writing goes well, and that it goes on.
+	enough = 10
 )
 
 // Marks begin the lines about an instance while something else is shown.
@@ -122,7 +122,7 @@ func (d *demo) killPrimary(ctx context.Context) error {
 	d.say("%s is dead", d.killed.short())
 	return d.awaitAcks(ctx, failoverLimit, func(acks []ack) bool {
 		_, first, over := outage(acks, last.session)
-		return over && acks[len(acks)-1].at.Sub(first.at) > time.Second // it goes on
+		return over && acks[len(acks)-1].at.Sub(first.at) > enough*writePause // it goes on
 	}, func() {
 		lasted, first, _ := outage(d.writer.acked(), last.session)
 		d.say("%s acknowledges now; between the last row before and the first one after: %.2f s", d.cluster.node(first.address).short(), lasted.Seconds())

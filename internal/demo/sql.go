@@ -99,7 +99,7 @@ func (d *demo) gone(ctx context.Context, in *instance) error {
 	for i, n := range in.nodes {
 		addresses[i] = net.JoinHostPort(n.address, fmt.Sprint(in.credentials["port"]))
 		wait.Go(func() {
-			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addresses[i])
+			conn, err := (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addresses[i])
 			if answers[i] = err == nil; answers[i] {
 				conn.Close()
 			}

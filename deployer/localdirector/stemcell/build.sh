@@ -115,6 +115,9 @@ add_files() {
   local bosh=$root/var/vcap/bosh service
   cp -r --no-target-directory "$here/files" "$root"
   install -m 755 "$work/bin/bosh-agent" "$work/bin/monitbridge" "$bosh/bin/"
+  # Under this name for the agent alone: it does not know all of gzip's options.
+  mkdir -p "$bosh/agent-bin"
+  ln -s /usr/bin/igzip "$bosh/agent-bin/gzip"
   mkdir -p "$bosh/vm" "$root"/var/vcap/{data,monit/job,micro_bosh/data/cache} "$root/etc/resolvconf/resolv.conf.d"
   chmod 700 "$bosh/vm" "$bosh/etc/monitrc"
   chmod 600 "$root/var/vcap/monit/empty.monitrc"
