@@ -80,6 +80,7 @@ chaos_plan = $(or $(PLAN),cluster-small)
 chaos_setup = $(or $(SYSTEM),holdfast/$(or $(REPLICATION),$(if $(filter single-%,$(chaos_plan)),none,quorum)))
 chaos_run = go test -count=1 -timeout 24h -v -run TestChaos ./test/chaos -args -plan $(chaos_plan) -runs $(or $(RUNS),$(1)) -clusters $(or $(CLUSTERS),$(2)) \
 	-within $(or $(WITHIN),0s) -results $(or $(RESULTS),$(CURDIR)/bench/failover/results.jsonl)
+chaos_report = go run ./bench/failover
 .PHONY: chaos
 chaos: deps-test artifacts ## Inject faults into real clusters and measure (RUNS=1 FAULTS=all CLUSTERS=1 PLAN=cluster-small REPLICATION=quorum SYSTEM=…)
 	$(call chaos_run,1,1) -work "$(foreach setup,$(chaos_setup),$(setup)=$(or $(FAULTS),all))"
@@ -88,7 +89,7 @@ compared := holdfast/quorum holdfast/async patroni-tuned patroni-strict repmgr-t
 .PHONY: chaos-compare
 chaos-compare: deps-test artifacts ## The same faults for Holdfast, repmgr alone and Patroni, side by side (RUNS=5 FAULTS=all CLUSTERS=4), then chaos-report
 	broken=; $(call chaos_run,5,4) -work "$(foreach setup,$(compared),$(setup)=$(or $(FAULTS),all))" || broken=yes; \
-	$(MAKE) chaos-report; [[ -z $$broken ]]
+	$(chaos_report); [[ -z $$broken ]]
 
 # All runs that the report asks for. The bounds on medians are of the faults that
 # are run often; of what is no rival, the crashes show enough.
@@ -97,11 +98,11 @@ everything := holdfast/quorum=all,$(often) then holdfast/async=main patroni-tune
 .PHONY: chaos-all
 chaos-all: deps-test artifacts ## All runs that the report asks for (CLUSTERS=4 WITHIN=0s: begin none after that time), then chaos-report
 	broken=; $(call chaos_run,5,4) -work "$(everything)" || broken=yes; \
-	$(MAKE) chaos-report; [[ -z $$broken ]]
+	$(chaos_report); [[ -z $$broken ]]
 
 .PHONY: chaos-report
 chaos-report: ## Table and plots of what `make chaos` measured
-	go run ./bench/failover
+	$(chaos_report)
 
 .PHONY: artifacts
 artifacts: deps-run

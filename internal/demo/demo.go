@@ -93,7 +93,7 @@ func Run(ctx context.Context, config Config) (timings []Timing, err error) {
 
 // deadTime is how long the killed VM stays dead unless it is said otherwise: what
 // is shown shall be a failover, not a reboot.
-const deadTime = 4 * time.Second
+const deadTime = 4500 * time.Millisecond
 
 func newDemo(config Config) *demo {
 	config.Stack.ResurrectionDelay = cmp.Or(config.Stack.ResurrectionDelay, deadTime)

@@ -26,10 +26,10 @@ func (b *Broker) Wait(ctx context.Context, id, serviceID, planID, operation stri
 			return last, nil
 		default:
 			report(last)
-			// A progress bar wants more than a platform: half of what the broker
-			// asks of those, and never more than two seconds.
+			// A progress bar wants more than a platform: a quarter of what the broker
+			// asks of those, and never more than a second.
 			if last.RetryAfter > 0 {
-				pause = min(last.RetryAfter/2, 2*time.Second)
+				pause = min(last.RetryAfter/4, time.Second)
 			}
 		}
 		select {
