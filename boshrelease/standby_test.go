@@ -1,6 +1,7 @@
 package boshrelease_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -34,4 +35,24 @@ func TestAStandbyHasTheSessionsOfItsPrimary(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// What post-start writes every primary writes again: with all standbys of a
+// quorum away it would wait for them, and who stops the node for it.
+func TestPostStartWaitsForNoStandby(t *testing.T) {
+	s := newServer(t, nil)
+	s.up()
+	const local = "host=/var/vcap/sys/run/postgresql user=postgres dbname=postgres"
+	_, err := s.psql(local, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (gone)'", "SELECT pg_reload_conf()")
+	s.must(err)
+	s.eventually(10*time.Second, "commits wait", func() error {
+		out, err := s.psql(local, "SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting <> ''")
+		if err == nil && out != "1" {
+			err = errors.New("the setting has no effect yet")
+		}
+		return err
+	})
+	if out, err := s.runFor(15*time.Second, s.script("post-start")); err != nil {
+		t.Errorf("post-start: %v %s", err, out)
+	}
 }
