@@ -84,6 +84,9 @@ type Update struct {
 	UpdateWatchTime WatchTime
 	Serial          bool
 	VMStrategy      string // "delete-create" or "create-swap-delete"
+	// InitialAZs is how the zones follow each other until a deploy has succeeded:
+	// "serial", as ever after, or "parallel", as if all were one.
+	InitialAZs string
 }
 
 // CanariesOf is how many of a group's instances are updated first, one failure

@@ -13,7 +13,7 @@ const manifestText = `
 name: demo
 releases: [{name: hello, version: latest}]
 stemcells: [{alias: default, os: rig-os, version: latest}]
-update: {canaries: 1, max_in_flight: 50%, canary_watch_time: 1000-30000, update_watch_time: 5000}
+update: {canaries: 1, max_in_flight: 50%, canary_watch_time: 1000-30000, update_watch_time: 5000, initial_deploy_az_update_strategy: parallel}
 tags: {team: blue, cost: 7}
 features: {converge_variables: true}
 variables: [{name: pw, type: password}]
@@ -65,7 +65,7 @@ func TestParse(t *testing.T) {
 	}
 	web, _ := m.Group("web")
 	wantUpdate := manifest.Update{
-		Canaries: manifest.Amount{Number: 1}, MaxInFlight: manifest.Amount{Number: 3}, VMStrategy: "delete-create",
+		Canaries: manifest.Amount{Number: 1}, MaxInFlight: manifest.Amount{Number: 3}, VMStrategy: "delete-create", InitialAZs: "parallel",
 		CanaryWatchTime: manifest.WatchTime{Min: time.Second, Max: 30 * time.Second}, UpdateWatchTime: manifest.WatchTime{Min: 5 * time.Second, Max: 5 * time.Second},
 	}
 	if web.Update != wantUpdate {

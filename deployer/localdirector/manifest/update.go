@@ -15,7 +15,7 @@ var (
 // parseUpdate reads an `update` block. A group's inherits what it does not say
 // from the deployment's, which must say everything.
 func parseUpdate(spec *hash, inherited *Update, opts Options) (Update, error) {
-	u := Update{Serial: true, VMStrategy: "delete-create"}
+	u := Update{Serial: true, VMStrategy: "delete-create", InitialAZs: "serial"}
 	if inherited != nil {
 		u = *inherited
 	}
@@ -56,15 +56,15 @@ func parseUpdate(spec *hash, inherited *Update, opts Options) (Update, error) {
 	}
 	u.VMStrategy = r.strOr("vm_strategy", u.VMStrategy)
 	u.Serial = r.boolOr("serial", u.Serial)
-	azStrategy := r.strOr("initial_deploy_az_update_strategy", "serial")
+	u.InitialAZs = r.strOr("initial_deploy_az_update_strategy", u.InitialAZs)
 	if r.err != nil {
 		return u, r.err
 	}
 	if u.VMStrategy != "delete-create" && u.VMStrategy != "create-swap-delete" {
 		return u, faultf(CodeValidationInvalidValue, "Invalid vm_strategy '%s', valid strategies are: create-swap-delete, delete-create", u.VMStrategy)
 	}
-	if azStrategy != "serial" && azStrategy != "parallel" {
-		return u, faultf(CodeValidationInvalidValue, "Invalid initial_deploy_az_update_strategy '%s', valid strategies are: 'parallel, serial'", azStrategy)
+	if u.InitialAZs != "serial" && u.InitialAZs != "parallel" {
+		return u, faultf(CodeValidationInvalidValue, "Invalid initial_deploy_az_update_strategy '%s', valid strategies are: 'parallel, serial'", u.InitialAZs)
 	}
 	return u, nil
 }

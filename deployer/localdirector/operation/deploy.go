@@ -124,7 +124,7 @@ func (d *Director) converge(ctx context.Context, run *task.Run, p *plan, text st
 			limit = 1
 		}
 		if err := inParallel(ctx, limit, batch, func(ctx context.Context, g *groupPlan) error {
-			return d.updateGroup(ctx, run, g)
+			return d.updateGroup(ctx, run, g, p.deployment.Manifest == "")
 		}); err != nil {
 			return err
 		}
@@ -242,8 +242,8 @@ func (d *Director) createMissingVMs(ctx context.Context, run *task.Run, instance
 }
 
 // updateGroup removes the group's instances that are too many and updates
-// those that differ.
-func (d *Director) updateGroup(ctx context.Context, run *task.Run, g *groupPlan) error {
+// those that differ. initial: no deploy has succeeded yet.
+func (d *Director) updateGroup(ctx context.Context, run *task.Run, g *groupPlan, initial bool) error {
 	if len(g.obsolete) > 0 {
 		g.changed = true
 		if err := d.deleteUnneeded(ctx, run, g.obsolete, g.skipDrain, g.Update.MaxInFlightOf(len(g.obsolete)), g.Name); err != nil {
@@ -263,8 +263,7 @@ func (d *Director) updateGroup(ctx context.Context, run *task.Run, g *groupPlan)
 			g.Name, g.Update.VMStrategy))
 	}
 	stage := run.Stage("Updating instance", len(instances), g.Name)
-	az := func(i *instancePlan) string { return i.row.AZ }
-	for _, w := range waves(instances, az, g.Update) {
+	for _, w := range waves(instances, zoneIn(g.Update, initial), g.Update) {
 		if err := inParallel(ctx, w.limit, w.items, func(ctx context.Context, i *instancePlan) error {
 			name := label(i.row)
 			if w.canary {

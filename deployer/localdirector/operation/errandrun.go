@@ -221,7 +221,7 @@ func (e *errandRun) createOwn(ctx context.Context) error {
 		if err := e.d.createMissingVMs(ctx, e.run, group.instances); err != nil {
 			return err
 		}
-		if err := e.d.updateGroup(ctx, e.run, group); err != nil {
+		if err := e.d.updateGroup(ctx, e.run, group, false); err != nil {
 			return err
 		}
 	}

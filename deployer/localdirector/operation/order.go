@@ -36,6 +36,14 @@ func waves[T any](items []T, az func(T) string, update manifest.Update) []wave[T
 	return out
 }
 
+// zoneIn returns an instance's zone as waves has to see it.
+func zoneIn(update manifest.Update, initial bool) func(*instancePlan) string {
+	if initial && update.InitialAZs == "parallel" {
+		return func(*instancePlan) string { return "" }
+	}
+	return func(i *instancePlan) string { return i.row.AZ }
+}
+
 // byAZ groups items by zone, the zones in the order of their first item.
 func byAZ[T any](items []T, az func(T) string) [][]T {
 	var zones [][]T

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/db"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
 )
 
@@ -47,6 +48,19 @@ func TestWaves(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestZonesAtOnceInTheFirstDeployOnly(t *testing.T) {
+	i := &instancePlan{row: db.Instance{AZ: "z1"}}
+	for _, c := range []struct {
+		strategy string
+		initial  bool
+		want     string
+	}{{"parallel", true, ""}, {"parallel", false, "z1"}, {"serial", true, "z1"}, {"serial", false, "z1"}} {
+		if got := zoneIn(manifest.Update{InitialAZs: c.strategy}, c.initial)(i); got != c.want {
+			t.Errorf("%+v: got %q", c, got)
+		}
 	}
 }
 
