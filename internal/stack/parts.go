@@ -54,7 +54,7 @@ func (s *Stack) writeConfigs() error {
 // writeTemplateDefaults makes deployments use exactly what this start was given:
 // "latest" on the director may be another build.
 func (s *Stack) writeTemplateDefaults() error {
-	defaults := map[string]string{}
+	defaults := map[string]any{}
 	for attribute, archive := range map[string]struct{ path, manifest string }{
 		"stemcell_version": {s.config.Stemcell, "stemcell.MF"}, "release_version": {s.config.Release, "release.MF"},
 	} {
@@ -70,6 +70,7 @@ func (s *Stack) writeTemplateDefaults() error {
 	if len(defaults) == 0 { // as the last start left it
 		return os.MkdirAll(s.folder.templatesDir(), 0o700)
 	}
+	defaults["max_in_flight"] = 2 // the cloud config has a zone for each node
 	content, err := yaml.Marshal(defaults)
 	if err != nil {
 		return fmt.Errorf("encode the templates' defaults: %w", err)
