@@ -109,11 +109,13 @@ func measure(ctx context.Context, base, clone string) (demo, error) {
 	var d demo
 	var last []string
 	said := begin
-	for lines := bufio.NewScanner(read); lines.Scan(); {
+	lines := bufio.NewScanner(read)
+	for lines.Scan() {
 		now := time.Now()
 		d.silence, said = max(d.silence, now.Sub(said)), now
 		last = append(last[max(0, len(last)-19):], lines.Text())
 	}
+	read.CloseWithError(lines.Err()) // a line too long to read must not hold the demo up
 	if err := <-done; err != nil {
 		return demo{}, fmt.Errorf("make demo: %w\n%s", err, strings.Join(last, "\n"))
 	}

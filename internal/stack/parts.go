@@ -52,7 +52,7 @@ func (s *Stack) writeConfigs() error {
 }
 
 // writeTemplateDefaults makes deployments use exactly what this start was given:
-// "latest" on the director may be another build.
+// "latest" on the director may be another build. They also use all of its zones.
 func (s *Stack) writeTemplateDefaults() error {
 	defaults := map[string]any{}
 	for attribute, archive := range map[string]struct{ path, manifest string }{
