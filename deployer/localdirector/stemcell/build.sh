@@ -82,8 +82,9 @@ bootstrap() {
   while read -r setting; do
     options+=(--aptopt="$setting")
   done < <(apt-config dump | grep -E '^Acquire::(Check-|http|https|Retries)')
-  # Nobody reads manuals in a VM.
-  for path in doc man info locale lintian; do
+  # Nobody reads manuals in a VM, or completes words; PostgreSQL refuses time
+  # zones that count leap seconds.
+  for path in doc man info locale lintian bash-completion zoneinfo/right; do
     options+=(--dpkgopt="path-exclude=/usr/share/$path/*")
   done
   # Directories are merged as debootstrap does it, not by a package that needs Perl.
@@ -115,9 +116,13 @@ add_files() {
   local bosh=$root/var/vcap/bosh service
   cp -r --no-target-directory "$here/files" "$root"
   install -m 755 "$work/bin/bosh-agent" "$work/bin/monitbridge" "$bosh/bin/"
-  # Under this name for the agent alone: it does not know all of gzip's options.
+  # Under these names for the agent alone. igzip does not know all of gzip's
+  # options. The agent runs "sh -c chown" for each file of a job, which takes
+  # busybox, one program that need not be linked, a third of the time.
   mkdir -p "$bosh/agent-bin"
   ln -s /usr/bin/igzip "$bosh/agent-bin/gzip"
+  ln -s /usr/bin/busybox "$bosh/agent-bin/sh"
+  ln -s /usr/bin/busybox "$bosh/agent-bin/chown"
   mkdir -p "$bosh/vm" "$root"/var/vcap/{data,monit/job,micro_bosh/data/cache} "$root/etc/resolvconf/resolv.conf.d"
   chmod 700 "$bosh/vm" "$bosh/etc/monitrc"
   chmod 600 "$root/var/vcap/monit/empty.monitrc"

@@ -133,8 +133,10 @@ func TestImageHasWhatVMsNeedAndNothingOfThisMachine(t *testing.T) {
 			small[name] = string(readAll(t, r))
 		}
 	})
-	if link := files["/var/vcap/bosh/agent-bin/gzip"]; link == nil || files[link.Linkname] == nil {
-		t.Errorf("the agent would not unpack by what /var/vcap/bosh/agent-bin/gzip names: %+v", link)
+	for _, name := range []string{"gzip", "sh", "chown"} {
+		if link := files["/var/vcap/bosh/agent-bin/"+name]; link == nil || files[link.Linkname] == nil {
+			t.Errorf("the agent would not run what /var/vcap/bosh/agent-bin/%s names: %+v", name, link)
+		}
 	}
 	for _, name := range []string{
 		"/usr/sbin/init", "/usr/bin/tini", "/usr/bin/monit", "/usr/bin/sv", "/var/vcap/bosh/bin/bosh-agent", "/var/vcap/bosh/bin/monitbridge",
