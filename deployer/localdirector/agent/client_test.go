@@ -223,8 +223,8 @@ func TestOnlyRepeatableMessagesAreSentAgain(t *testing.T) {
 	}
 }
 
-// TestForgottenTask: an agent that ended while it worked on a message and runs
-// again gets those messages once more that may be repeated.
+// TestForgottenTask: an agent that ended while it worked on a message, or before it
+// answered, and runs again gets those messages once more that may be repeated.
 func TestForgottenTask(t *testing.T) {
 	b := &bus{async: map[string]any{"apply": "applied", "stop": "stopped"}, forget: 2}
 	c, _, _ := b.start(t, agent.Options{})
@@ -234,6 +234,10 @@ func TestForgottenTask(t *testing.T) {
 	b.forget = 1
 	if err := c.Stop(t.Context()); err == nil || b.count("stop") != 1 {
 		t.Errorf("stop, forgotten: %v, sent %d times, want an error and 1", err, b.count("stop"))
+	}
+	b.drop = map[string]int{"apply": 2}
+	if err := c.Apply(t.Context(), applyspec.ApplySpec{}); err != nil || b.count("apply") != 6 {
+		t.Errorf("apply, the agent ended twice before it answered: %v, sent %d times in all, want 6", err, b.count("apply"))
 	}
 	b.forget = 100
 	if err := c.Apply(t.Context(), applyspec.ApplySpec{}); err == nil || !strings.Contains(err.Error(), "could not be found") {

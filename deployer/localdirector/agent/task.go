@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -48,17 +50,31 @@ func (c *Client) run(ctx context.Context, method string, arguments ...any) (json
 // agentDeaths is how often an agent may end while it works on one message.
 const agentDeaths = 3
 
-// runAgain is run for messages whose repetition is harmless: when the agent has
-// forgotten the task because it ended and was started again, the message is sent
-// once more. The agent ends by itself when its heartbeat reads its spec in the
-// instant in which an apply writes it.
+// runAgain is run for messages whose repetition is harmless: when the agent ended
+// before it answered, or has forgotten the task because it ended and was started
+// again, the message is sent once more. The agent ends by itself when its
+// heartbeat reads its spec in the instant in which an apply writes it.
 func (c *Client) runAgain(ctx context.Context, method string, arguments ...any) (json.RawMessage, error) {
 	for deaths := 0; ; deaths++ {
 		value, err := c.run(ctx, method, arguments...)
-		if !forgotten(err) || deaths == agentDeaths {
+		if !(forgotten(err) || brokenOff(err, method)) || deaths == agentDeaths {
 			return value, err
 		}
 	}
+}
+
+// brokenOff tells whether the connection ended before the agent answered the message.
+func brokenOff(err error, method string) bool {
+	var timeout *TimeoutError
+	if !errors.As(err, &timeout) || timeout.Method != method {
+		return false
+	}
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(timeout.Cause, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // forgotten tells whether the agent does not know a task that it was given.
