@@ -121,6 +121,7 @@ func TestCertificateCoversEveryName(t *testing.T) {
 func TestBindWithoutAQuorum(t *testing.T) {
 	c := newCluster(t)
 	c.primary.psql("postgres", "--command", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'", "--command", "SELECT pg_reload_conf()")
+	c.primary.waitForSyncRep()
 	c.service.config.StatementTimeout, c.service.config.PrimaryTimeout = time.Second, time.Second
 	for range 2 {
 		began := time.Now()

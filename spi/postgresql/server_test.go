@@ -2,6 +2,7 @@ package postgresql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -116,10 +118,36 @@ func (s *server) startStandby(address string, p spi.Preparation) *server {
 func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
 
 // psql runs as the superuser, through the socket.
-func (s *server) psql(database string, args ...string) {
+func (s *server) psql(database string, args ...string) string {
 	s.t.Helper()
-	s.run("psql", append([]string{"--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "admin=holdfast",
+	return s.run("psql", append([]string{"--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", "admin=holdfast",
 		"--host", s.dir, "--port", strconv.Itoa(s.port), "--username", "postgres", "--dbname", database}, args...)...)
+}
+
+// waitForSyncRep returns once commits wait for a synchronous standby: a reload takes
+// effect only when the checkpointer has read it too.
+func (s *server) waitForSyncRep() {
+	s.t.Helper()
+	commits := s.command("psql", "--no-psqlrc", "--host", s.dir, "--port", strconv.Itoa(s.port), "--username", "postgres",
+		"--command", `DO $$ BEGIN
+			FOR i IN 1..1000 LOOP
+				PERFORM pg_logical_emit_message(true, 'test', ''), pg_sleep(0.01);
+				COMMIT;
+			END LOOP; END $$`)
+	if err := commits.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		commits.Process.Kill()
+		commits.Wait()
+	})
+	eventually(s.t, "a commit waits for a standby", func() error {
+		waiting := s.psql("postgres", "--tuples-only", "--command", "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+		if strings.TrimSpace(waiting) == "" {
+			return errors.New("none does")
+		}
+		return nil
+	})
 }
 
 // script runs one of the release's scripts, from a copy that the server's user
@@ -171,11 +199,13 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (s *server) run(name string, args ...string) {
+func (s *server) run(name string, args ...string) string {
 	s.t.Helper()
-	if output, err := s.command(name, args...).CombinedOutput(); err != nil {
+	output, err := s.command(name, args...).CombinedOutput()
+	if err != nil {
 		s.t.Fatalf("%s: %v\n%s", name, err, output)
 	}
+	return string(output)
 }
 
 func (s *server) start() {
