@@ -20,7 +20,7 @@ func movedOn(s *scene) {
 	*s.peer("node-2") = decide.Status{Node: "node-2", ID: id("node-2"), Role: decide.Primary, Writable: true, Epoch: 4, Known: true, Position: at(2, 2000), History: fork}
 	for i := range s.seen.Peers {
 		if p := &s.seen.Peers[i].Status; p.Node == "node-1" {
-			p.Streaming, p.Upstream = true, "node-2"
+			p.Streaming, p.Upstream, p.Position, p.History = true, "node-2", at(2, 2000), fork
 		}
 	}
 }
@@ -153,7 +153,10 @@ func TestOtherStandbyComesFirst(t *testing.T) {
 	play(t, s, []step{
 		{name: "it does not follow the new primary yet", want: []string{}},
 		{name: "it connects", given: func(s *scene) { s.peer("node-1").Upstream, s.peer("node-1").Streaming = "node-2", false }, want: []string{}},
-		{name: "it streams", given: func(s *scene) { s.peer("node-1").Streaming = true }, want: []string{"start standby"}},
+		{name: "it streams what was before the promotion", given: func(s *scene) {
+			s.peer("node-1").Streaming, s.peer("node-1").Position = true, at(1, 1000)
+		}, want: []string{}},
+		{name: "it streams", given: func(s *scene) { s.peer("node-1").Position = at(2, 1000) }, want: []string{"start standby"}},
 	})
 	for name, given := range map[string]func(*scene){
 		"it cannot be seen":    func(s *scene) { s.lose("node-1"); s.leap(s.cfg.PeerFresh) },

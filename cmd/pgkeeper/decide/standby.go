@@ -169,12 +169,13 @@ func (t *turn) justEnded() bool {
 	return t.consulAnswers() && t.goneSince != t.began && t.now.Sub(t.goneSince) < t.cfg.Heir && t.others()
 }
 
-// othersFollow says whether every other node that can be seen streams from the
-// new primary: a commit may wait for one of them, and not for this one.
+// othersFollow says whether every other node that can be seen streams the new
+// primary's timeline: a commit may wait for one of them, and not for this one.
 func (t *turn) othersFollow(source *Peer) bool {
 	for i := range t.in.Peers {
 		p := &t.in.Peers[i]
-		if p != source && t.fresh(p) && t.view.Members.Value.Has(p.Node, p.Status.ID) && !(p.Status.Streaming && p.Status.Upstream == source.Node) {
+		follows := p.Status.Streaming && p.Status.Upstream == source.Node && p.Status.Position.Timeline >= source.Status.Position.Timeline
+		if p != source && t.fresh(p) && t.view.Members.Value.Has(p.Node, p.Status.ID) && !follows {
 			return false
 		}
 	}

@@ -159,18 +159,23 @@ func (k *Keeper) inspectData(ctx context.Context) {
 }
 
 // readData reads what is quick to read first, then looks for the end of the log
-// of a server that is gone.
+// of a server that is gone; unless the action that ended it has read both.
 func (k *Keeper) readData(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, inspectWithin)
 	defer cancel()
 	k.serverMu.Lock()
-	k.storeData(ctx, false)
+	k.mu.Lock()
+	known := k.facts.guard.Phase == guard.Gone && k.facts.data.Ended && k.facts.data.Exact
+	k.mu.Unlock()
+	if !known {
+		k.storeData(ctx, false)
+	}
 	k.serverMu.Unlock()
 	k.mu.Lock()
 	gone := k.facts.guard.Phase == guard.Gone && k.facts.data.Present
 	starts := k.facts.guard.Starts
 	k.mu.Unlock()
-	if !gone {
+	if known || !gone {
 		return
 	}
 	data, err := k.cluster.Inspect(ctx, true)
