@@ -5,8 +5,10 @@
 set -euo pipefail
 
 alive() { # title's log, start
-  local log=$1 begin=$2 last
-  while sleep 3; do
+  local log=$1 begin=$2 last never
+  exec {never}<> <(:) # nothing is ever written to it: the pause is no process that outlives this one
+  while true; do
+    read -rt 3 -u "$never" _ || true
     last=$(tail -c 400 "$log" | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-100 || true)
     printf '    %4d s  %s\n' $((SECONDS - begin)) "$last"
   done

@@ -2,7 +2,7 @@
 // memory (proportional set size) and processor time of every process in its VM
 // that is not the database's.
 //
-//	holdfast up --detach --consul-servers 3 … && holdfast create postgresql cluster-small c && go run ./bench/footprint -state /var/lib/holdfast
+//	holdfast up --detach --consul-servers 3 … && holdfast create postgresql cluster-small c && go run ./bench/footprint -state /var/lib/holdfast -record bench/footprint.md
 package main
 
 import (

@@ -2,7 +2,7 @@
 // carry: so many keepers renew their lease once a second, as the real ones do,
 // and what the slowest of them see is what decides.
 //
-//	holdfast up --detach --consul-servers 3 … && go run ./bench/leases -state /var/lib/holdfast
+//	holdfast up --detach --consul-servers 3 … && go run ./bench/leases -state /var/lib/holdfast -record bench/leases.md
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -30,13 +31,26 @@ func main() {
 	state := flag.String("state", string(stack.DefaultFolder()), "the stack's folder")
 	counts := flag.String("clusters", "1,10,30,100,300", "how many clusters, one measurement each")
 	seconds := flag.Int("seconds", 15, "length of each measurement")
+	record := flag.String("record", "", "file to write the table to; empty: the output only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *state, *counts, time.Duration(*seconds)*time.Second); err != nil {
+	if err := recorded(ctx, *state, *counts, time.Duration(*seconds)*time.Second, *record); err != nil {
 		fmt.Fprintln(os.Stderr, "leases:", err)
 		os.Exit(1)
 	}
+}
+
+// recorded runs and writes the table to the record as well.
+func recorded(ctx context.Context, state, counts string, length time.Duration, record string) error {
+	if record == "" {
+		return run(ctx, os.Stdout, state, counts, length)
+	}
+	file, err := os.Create(record)
+	if err != nil {
+		return fmt.Errorf("open the record: %w", err)
+	}
+	return errors.Join(run(ctx, io.MultiWriter(os.Stdout, file), state, counts, length), file.Close())
 }
 
 // settings are what this program needs of the stack's.
@@ -48,7 +62,7 @@ type settings struct {
 	} `json:"consul"`
 }
 
-func run(ctx context.Context, state, counts string, length time.Duration) error {
+func run(ctx context.Context, out io.Writer, state, counts string, length time.Duration) error {
 	content, err := os.ReadFile(filepath.Join(state, "settings.json"))
 	if err != nil {
 		return fmt.Errorf("read the stack's settings: %w", err)
@@ -60,15 +74,15 @@ func run(ctx context.Context, state, counts string, length time.Duration) error 
 	if len(s.Consul.Addresses) == 0 {
 		return errors.New("the stack has no Consul")
 	}
-	fmt.Printf("%d Consul servers; each cluster writes its lease once a second\n\n", len(s.Consul.Addresses))
-	fmt.Println("| clusters | renewals/s | failed | median ms | 99 % ms | max ms | CPU of the servers, % of a core | a cluster |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Fprintf(out, "%d Consul servers; each cluster writes its lease once a second\n\n", len(s.Consul.Addresses))
+	fmt.Fprintln(out, "| clusters | renewals/s | failed | median ms | 99 % ms | max ms | CPU of the servers, % of a core | a cluster |")
+	fmt.Fprintln(out, "| --- | --- | --- | --- | --- | --- | --- | --- |")
 	for count := range strings.SplitSeq(counts, ",") {
 		clusters, err := strconv.Atoi(count)
 		if err != nil || clusters < 1 {
 			return fmt.Errorf("clusters: %q is no number of clusters", count)
 		}
-		if err := measure(ctx, s, clusters, length); err != nil {
+		if err := measure(ctx, out, s, clusters, length); err != nil {
 			return err
 		}
 	}
@@ -82,7 +96,7 @@ func (s settings) client(i int) (*consulapi.Client, error) {
 	return consulapi.NewClient(config)
 }
 
-func measure(ctx context.Context, s settings, clusters int, length time.Duration) error {
+func measure(ctx context.Context, out io.Writer, s settings, clusters int, length time.Duration) error {
 	before, err := consulTicks()
 	if err != nil {
 		return err
@@ -128,7 +142,7 @@ func measure(ctx context.Context, s settings, clusters int, length time.Duration
 		return float64(took[min(int(share*float64(len(took))), len(took)-1)].Microseconds()) / 1000
 	}
 	cpu := float64(after-before) / length.Seconds() // a tick is 10 ms: per second, a percent
-	fmt.Printf("| %d | %.1f | %d | %.1f | %.1f | %.1f | %.0f | %.2f |\n", clusters, float64(len(took))/length.Seconds(), failed, ms(.5), ms(.99), ms(1), cpu, cpu/float64(clusters))
+	fmt.Fprintf(out, "| %d | %.1f | %d | %.1f | %.1f | %.1f | %.0f | %.2f |\n", clusters, float64(len(took))/length.Seconds(), failed, ms(.5), ms(.99), ms(1), cpu, cpu/float64(clusters))
 	return nil
 }
 

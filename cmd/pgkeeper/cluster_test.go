@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"syscall"
 	"testing"
@@ -210,4 +211,35 @@ func TestAsyncAndLostData(t *testing.T) {
 		}
 		break
 	}
+}
+
+// TestManySwitchovers of a database that writes next to nothing leave no pile of
+// log behind: PostgreSQL itself keeps a segment for each timeline.
+func TestManySwitchovers(t *testing.T) {
+	l := newLab(t, "async", 3)
+	for _, n := range l.nodes {
+		n.start()
+	}
+	for range 6 {
+		if out, err := l.healthy(60 * time.Second).command("switchover"); err != nil {
+			t.Fatalf("switchover: %v %s", err, out)
+		}
+	}
+	primary := l.healthy(60 * time.Second)
+	l.until(40*time.Second, "the log of old timelines to be removed", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		conn, err := primary.connect(ctx, "postgres")
+		if err != nil {
+			return false
+		}
+		defer conn.Close(ctx)
+		var most int
+		_, err = conn.Exec(ctx, "CHECKPOINT")
+		if err == nil {
+			err = conn.QueryRow(ctx, `SELECT max(copies) FROM
+				(SELECT count(*) AS copies FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$' GROUP BY right(name, 16)) segments`).Scan(&most)
+		}
+		return err == nil && most <= 4
+	})
 }

@@ -104,9 +104,13 @@ func (t *turn) askedToRemove(q *Request, target Node) {
 }
 
 // drained answers the drain script once the server has stopped and the lease, if
-// it was held beside others, is given up.
+// it was held beside others, is given up; and, for a moment, not before another
+// leads: what BOSH does next on this machine would compete with its promotion.
 func (t *turn) drained() {
 	if t.drainID == 0 || t.in.Local.Server.State != Gone || (t.mine() && t.others() && t.consulAnswers()) {
+		return
+	}
+	if source := t.source(); t.justEnded() && (source == nil || !t.othersFollow(source)) {
 		return
 	}
 	t.actions = append(t.actions, Reply{ID: t.drainID, Granted: true})

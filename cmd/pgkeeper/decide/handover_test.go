@@ -174,7 +174,12 @@ func TestDrain(t *testing.T) {
 			{name: "checkpoint", given: drain, want: []string{"Checkpoint"}},
 			{name: "stop", given: ended(decide.KindCheckpoint), want: []string{"StopCleanly"}},
 			{name: "hand over", given: func(s *scene) { stopped(at(1, 1100), true)(s); positionOf("node-1", at(1, 1100))(s) }, want: []string{`release for "node-1"`}},
-			{name: "only then it says so", want: []string{"grant"}},
+			{name: "nobody leads yet", want: []string{}},
+			{name: "the other standby does not follow yet", given: func(s *scene) {
+				movedOn(s)
+				s.peer("node-1").Streaming = false
+			}, want: []string{}},
+			{name: "only then it says so", given: func(s *scene) { s.peer("node-1").Streaming = true }, want: []string{"grant"}},
 		})
 	})
 	t.Run("a primary whose standbys are not fit gives the lease up all the same", func(t *testing.T) {
@@ -185,7 +190,7 @@ func TestDrain(t *testing.T) {
 			{name: "it serves on for two seconds", given: ended(decide.KindCheckpoint), after: 1500 * time.Millisecond, want: []string{}},
 			{name: "stop", want: []string{"StopCleanly"}},
 			{name: "release", given: stopped(at(1, 1100), true), want: []string{`release for ""`}},
-			{name: "only then it says so", want: []string{"grant"}},
+			{name: "and says so although nobody leads in time", after: 2 * second, want: []string{"grant"}},
 		})
 	})
 	t.Run("a primary one of whose standbys is fit again in time", func(t *testing.T) {

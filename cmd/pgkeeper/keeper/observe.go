@@ -227,6 +227,11 @@ func (k *Keeper) afterPromote(ctx context.Context) {
 			case <-time.After(time.Second):
 			}
 		}
+		within, cancel := context.WithTimeout(ctx, 30*time.Second)
+		if err := k.cluster.LeaveSegment(within); err != nil && k.isPrimary() {
+			k.log.Warn("the log of earlier timelines stays", "error", err)
+		}
+		cancel()
 		k.cluster.AfterPromote(ctx)
 	}
 }

@@ -182,6 +182,21 @@ func (c *Cluster) EnsureLogin(ctx context.Context) error {
 	return nil
 }
 
+// leaveSegment is for PostgreSQL's keeping each timeline's copy of a segment of log
+// until the log has left it, which that of an idle database may never do: many
+// promotions then fill the disk, and each rewind copies them all.
+const leaveSegment = `SELECT pg_switch_wal() FROM pg_ls_waldir()
+	WHERE name ~ '^[0-9A-F]{24}$' AND right(name, 16) = right(pg_walfile_name(pg_current_wal_lsn()), 16) HAVING count(*) > 4`
+
+// LeaveSegment begins, on a primary, a new segment of log when the disk holds that
+// of more than four timelines. The next checkpoints remove them.
+func (c *Cluster) LeaveSegment(ctx context.Context) error {
+	if err := c.exec(ctx, leaveSegment); err != nil {
+		return fmt.Errorf("begin a new segment of log: %w", err)
+	}
+	return nil
+}
+
 // AfterPromote runs the hook of a node that has become primary.
 func (c *Cluster) AfterPromote(ctx context.Context) {
 	c.hook(ctx, c.settings.PostgreSQL.AfterPromote, 5*time.Minute)
