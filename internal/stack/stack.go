@@ -296,7 +296,7 @@ func endParts(folder Folder) error {
 		if err := process.end(grace); err != nil {
 			return fmt.Errorf("end the %s: %w", partNames[i], err)
 		}
-		if err := os.Remove(folder.processFile(partNames[i])); err != nil {
+		if err := os.Remove(folder.processFile(partNames[i])); err != nil && !errors.Is(err, fs.ErrNotExist) { // whoever started it forgot it too
 			return fmt.Errorf("forget the %s: %w", partNames[i], err)
 		}
 	}

@@ -116,8 +116,11 @@ func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Positio
 	}
 	until := c.endOfSegments(from, at.segment, reach.Timeline)
 	// It ends with an error when the log ends, which is what is looked for. For a
-	// segment that does not exist it would wait five seconds.
-	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-t", strconv.Itoa(int(reach.Timeline)), "-s", from.String(), "-e", until.String())
+	// segment that does not exist it would wait five seconds. Without segments'
+	// names it asks any file for their size, and one that PostgreSQL made ahead
+	// holds nothing yet.
+	first, last := segmentName(reach.Timeline, from, at.segment), segmentName(reach.Timeline, max(until, 1)-1, at.segment)
+	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-s", from.String(), "-e", until.String(), first, last)
 	if err == nil {
 		err = errors.New("its last segment is full")
 	}
@@ -131,15 +134,19 @@ func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Positio
 // endOfSegments returns where the timeline's segments end that follow each other
 // on the disk, the first of which holds from; from itself when there is none.
 func (c *Cluster) endOfSegments(from, size decide.LSN, timeline uint32) decide.LSN {
-	const logFile = 1 << 32 // bytes; names count segments within it
 	end := from
 	for start := from - from%size; ; start += size {
-		name := fmt.Sprintf("%08X%08X%08X", timeline, uint64(start/logFile), uint64(start%logFile/size))
-		if !exists(c.in("pg_wal/" + name)) {
+		if !exists(c.in("pg_wal/" + segmentName(timeline, start, size))) {
 			return end
 		}
 		end = start + size
 	}
+}
+
+// segmentName is the file's that holds at, in segments of size bytes.
+func segmentName(timeline uint32, at, size decide.LSN) string {
+	const logFile = 1 << 32 // bytes; names count segments within it
+	return fmt.Sprintf("%08X%08X%08X", timeline, uint64(at/logFile), uint64(at%logFile/size))
 }
 
 func parseLogEnd(text string, timeline uint32) (decide.Position, bool) {
