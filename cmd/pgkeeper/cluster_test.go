@@ -235,7 +235,7 @@ func TestManySwitchovers(t *testing.T) {
 		// Right after it has come about, its keeper may not have heard of its standbys.
 		l.until(10*time.Second, "a switchover", func() bool {
 			out, err := primary.command("switchover")
-			if err != nil && !strings.Contains(out, "no standby is fit") {
+			if err != nil && !strings.Contains(err.Error()+out, "no standby is fit") {
 				t.Fatalf("switchover: %v %s", err, out)
 			}
 			return err == nil
