@@ -38,7 +38,7 @@ func TestAFullDisk(t *testing.T) {
 		{name: "full only for a moment", node: "node-0", given: both(full, roomy("node-2")), after: 750 * time.Millisecond, want: []string{}, why: "its disk is full"},
 		{name: "nobody has room", node: "node-0", given: full, after: 5 * second, want: []string{}, why: "its disk is full"},
 		{name: "who has room does not stream", node: "node-0", given: func(s *scene) { full(s); roomy("node-2")(s); s.server().Standbys[1].Streaming = false },
-			after: 5 * second, want: []string{"renew, alias node-0 [node-1]", "renew, sync quorum [node-1]"}, why: "its disk is full"},
+			after: 5 * second, want: []string{"renew, alias node-0 [node-1]", "wait for [node-1]"}, why: "its disk is full"},
 		{name: "the reserve was given up", node: "node-0", given: both(room(decide.Disk{Free: 900 * mib, Size: gib, ReserveGone: true}), roomy("node-1")),
 			after: second, want: []string{"Checkpoint"}, why: "to node-1"},
 		{name: "a segment fits", node: "node-0", given: both(room(decide.Disk{Free: 16 * mib, Size: gib}), roomy("node-1")), after: 5 * second, want: []string{}},
