@@ -90,6 +90,18 @@ var faults = []fault{
 		heal:   func(_ *lab, p *labNode) { p.start() },
 	},
 	{
+		name: "reserve given up", moves: true, outage: 3 * time.Second,
+		strike: func(l *lab, p *labNode) {
+			if standby, err := l.nodes[0].status(); err != nil || !standby.Roomy {
+				l.t.Skipf("this machine's own disk must have an eighth of its size left (%v)", err)
+			}
+			if err := os.Remove(p.folder + "/reserve"); err != nil {
+				l.t.Fatal(err)
+			}
+		},
+		heal: func(_ *lab, p *labNode) { p.put("reserve", "") },
+	},
+	{
 		name: "drain", moves: true, outage: 3 * time.Second,
 		strike: func(l *lab, p *labNode) {
 			if out, err := p.command("drain"); err != nil {

@@ -114,11 +114,12 @@ wal_retrieve_retry_interval = 500ms
 max_slot_wal_keep_size = 256MB
 log_line_prefix = '%%m [%%p] %%a '
 `, n.folder, n.address, serverPort))
+	n.put("reserve", "")
 	n.put("pg_hba.conf", "local all all trust\nhost all all 127.0.0.0/8 trust\nhost replication all 127.0.0.0/8 trust\n")
 	config := map[string]any{
 		"deployment": deployment, "node": n.name, "address": n.address, "replication": n.lab.mode, "user": "postgres", "log_level": "INFO",
 		"postgresql": map[string]any{
-			"bin": programs, "data": n.folder + "/store/data", "config_file": n.folder + "/postgresql.conf", "keeper_conf": n.folder + "/conf.d/zz-keeper.conf",
+			"bin": programs, "data": n.folder + "/store/data", "config_file": n.folder + "/postgresql.conf", "keeper_conf": n.folder + "/conf.d/zz-keeper.conf", "reserve": n.folder + "/reserve",
 			"socket_directory": n.folder + "/run", "port": serverPort, "log": n.folder + "/start.log", "initdb": []string{"--auth=trust", "--data-checksums", "--no-instructions"},
 		},
 		"replication_login": map[string]any{"user": "repmgr", "database": "repmgr"},

@@ -54,7 +54,7 @@ func (t *turn) askedToSwitch(q *Request) {
 	case t.handover.active || t.draining:
 		t.reply(q, "a switchover is under way")
 	default:
-		p := t.successor(q.Target)
+		p := t.successor(q.Target, anyPeer)
 		if p == nil {
 			t.reply(q, "no standby is fit to take over")
 			return

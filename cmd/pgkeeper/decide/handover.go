@@ -8,7 +8,7 @@ func (t *turn) handOver() {
 	if !h.active { // draining
 		t.handover = handover{active: true, began: t.now}
 	}
-	if p := t.successor(""); h.target == "" && p != nil {
+	if p := t.successor("", anyPeer); h.target == "" && p != nil {
 		h.target = p.Node
 	}
 	t.is(HandingOver, "to "+string(h.target))
@@ -73,9 +73,12 @@ func (t *turn) endHandover(why string) {
 	t.handover = handover{}
 }
 
+// anyPeer is for successor: whoever else is fit.
+func anyPeer(*Peer) bool { return true }
+
 // successor returns the member that a switchover should go to: the one named,
-// or the most advanced of those that stream.
-func (t *turn) successor(named Node) *Peer {
+// or the most advanced of those that stream and have what is asked for.
+func (t *turn) successor(named Node, has func(*Peer) bool) *Peer {
 	var best *Peer
 	for i := range t.in.Peers {
 		p := &t.in.Peers[i]
@@ -83,7 +86,7 @@ func (t *turn) successor(named Node) *Peer {
 			continue
 		}
 		if !t.fresh(p) || !t.view.Members.Value.Has(p.Node, p.Status.ID) || hasNode(t.removing, p.Node) ||
-			!p.Status.Willing || !p.Status.Known || !t.streams(p.Node) {
+			!p.Status.Willing || !p.Status.Known || !t.streams(p.Node) || !has(p) {
 			continue
 		}
 		lag := t.in.Local.Server.Written - min(t.in.Local.Server.Written, p.Status.Position.LSN)

@@ -118,4 +118,5 @@ type Local struct {
 	Data   Data
 	Server Server
 	Guard  Guard
+	Disk   Disk
 }

@@ -9,6 +9,7 @@ func (t *turn) lead() {
 	}
 	t.renew()
 	t.noteStreams()
+	t.leaveFullDisk()
 	if t.handover.active || t.draining {
 		t.handOver()
 		return

@@ -54,7 +54,9 @@ type State struct {
 	binding    bool       // the lease is to bind this sole member, which is about to admit another
 	alone      bool       // nobody is admitted until nobody else streams
 	handover   handover
-	asked      uint64 // the request of a switchover whose lease was released
+	fullSince  Instant // this primary's disk has been full since
+	leftFull   Instant // a switchover away from a full disk last began
+	asked      uint64  // the request of a switchover whose lease was released
 	draining   bool
 	drainID    uint64
 	forced     Instant // an operator's forced failover counts until then

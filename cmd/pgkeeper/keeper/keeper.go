@@ -54,6 +54,7 @@ type facts struct {
 	silence      string // why the server did not answer last time
 	data         decide.Data
 	dataKnown    bool
+	disk         decide.Disk
 	consul       decide.Consul
 	pollers      map[decide.Node]*poller
 	requests     []decide.Request
@@ -188,6 +189,7 @@ func (k *Keeper) observation() decide.Observation {
 		Local: decide.Local{
 			Data: f.data, Server: f.serverNow(),
 			Guard: decide.Guard{Reachable: f.reachable, Deadline: f.guard.Deadline},
+			Disk:  f.disk,
 		},
 		Consul: f.consul, Peers: f.peerList(), Requests: f.requests, Results: f.results, Running: f.running,
 	}

@@ -74,6 +74,7 @@ func (k *Keeper) observeServer(ctx context.Context) {
 		k.mu.Unlock()
 		pause := lookEvery
 		if runs {
+			k.lookAtDisk()
 			k.lookAtServer(ctx)
 			if hurry {
 				pause = lookHot
@@ -90,6 +91,18 @@ func (k *Keeper) observeServer(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// lookAtDisk reads how much room there is. What was known stays when it cannot be read.
+func (k *Keeper) lookAtDisk() {
+	disk, err := k.cluster.Disk()
+	if err != nil {
+		k.log.Error("the disk's room is not known", "error", err)
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.facts.disk = disk
 }
 
 // lookAtServer reads the server's state.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
@@ -189,6 +190,19 @@ func parseHistory(text string, timeline uint32) ([]decide.Fork, error) {
 		forks = append(forks, decide.Fork{Timeline: timeline, LSN: lsn})
 	}
 	return forks, nil
+}
+
+// Disk reads how much room the data have.
+func (c *Cluster) Disk() (decide.Disk, error) {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(c.data(), &stat); err != nil {
+		return decide.Disk{}, fmt.Errorf("read the room of %s: %w", c.data(), err)
+	}
+	d := decide.Disk{Free: int64(stat.Bavail) * stat.Bsize, Size: int64(stat.Blocks) * stat.Bsize}
+	if reserve := c.settings.PostgreSQL.Reserve; reserve != "" {
+		d.ReserveGone = !exists(reserve)
+	}
+	return d, nil
 }
 
 func exists(path string) bool {

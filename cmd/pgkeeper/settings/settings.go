@@ -39,6 +39,7 @@ type PostgreSQL struct {
 	Bin             string   `yaml:"bin"`
 	Data            string   `yaml:"data"`
 	ConfigFile      string   `yaml:"config_file"`
+	Reserve         string   `yaml:"reserve"`     // the file that keeps room for the next start; empty: there is none
 	KeeperConf      string   `yaml:"keeper_conf"` // the file that ConfigFile includes and the keeper owns
 	SocketDirectory string   `yaml:"socket_directory"`
 	Port            int      `yaml:"port"`

@@ -87,6 +87,17 @@ type rewound struct {
 // wipe is what happens with a replaced disk.
 func (d *disk) wipe() { *d = disk{} }
 
+// diskSize is every disk's; one is either full or all but empty.
+const diskSize = 1 << 30
+
+// room is what the keeper reads of the disk's file system.
+func (n *node) room() decide.Disk {
+	if n.full > 0 {
+		return decide.Disk{Size: diskSize}
+	}
+	return decide.Disk{Size: diskSize, Free: diskSize}
+}
+
 // data is what the keeper reads of it.
 func (d *disk) data() decide.Data {
 	if !d.present {

@@ -26,12 +26,13 @@ const (
 	restartNode // drain, then a reboot
 	trigger     // repmgrd elects a node
 	shrink      // back to a single server: the others are removed and deleted
+	fullDisk
 	faultKinds
 )
 
 var faultNames = [...]string{
 	"crash server", "crash postmaster", "hang server", "kill keeper", "stop keeper", "kill guard", "freeze", "reboot", "isolate",
-	"cut link", "cut Consul", "Consul away", "Consul election", "slow network", "lose disk", "switchover", "restart node", "trigger", "shrink",
+	"cut link", "cut Consul", "Consul away", "Consul election", "slow network", "lose disk", "switchover", "restart node", "trigger", "shrink", "full disk",
 }
 
 func (k faultKind) String() string { return faultNames[k] }
@@ -83,6 +84,9 @@ func (w *world) inject(f *fault) {
 				n.resume()
 			}
 		})
+	case fullDisk:
+		n.full++
+		end(func() { n.full-- })
 	case freeze:
 		vm := n.vm
 		n.freeze()

@@ -127,6 +127,7 @@ func (k *keeper) look() {
 	k.seen.Local.Data = n.disk.data()
 	k.seen.Local.Data.Ended = n.server.state == decide.Gone
 	n.server.observe(&k.seen.Local.Server)
+	k.seen.Local.Disk = n.room()
 	k.seen.Local.Guard = decide.Guard{Reachable: n.guard.up, Deadline: n.guard.deadline}
 }
 

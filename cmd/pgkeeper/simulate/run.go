@@ -32,8 +32,20 @@ func play(plan *schedule, opt options, trace io.Writer) (result outcome) {
 		if plan.Faults[0].Node < 0 {
 			o.fault += " (primary)"
 		}
+		if limit := outageLimit(plan, kind); o.Violation == "" && limit > 0 && o.gap > limit {
+			o.Violation, o.At = "outage", o.Virtual
+			o.Detail = fmt.Sprintf("nothing was acknowledged for %.1f s, more than %.1f s", float64(o.gap)/float64(second), float64(limit)/float64(second))
+		}
 	}
 	return o
+}
+
+// outageLimit is how long a fault that comes alone may stop writes; 0: no such limit.
+func outageLimit(plan *schedule, kind faultKind) int64 {
+	if kind == fullDisk && plan.Unsure == 0 {
+		return 6 * second // others have room, so a second later it hands over
+	}
+	return 0
 }
 
 // minimise drops faults and shortens them as long as the same rule is broken.

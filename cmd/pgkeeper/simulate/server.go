@@ -232,7 +232,7 @@ func (s *server) client() {
 	if !s.writable() {
 		return
 	}
-	if !s.hung {
+	if !s.hung && n.full == 0 {
 		n.disk.lsn += decide.LSN(w.between(1, 300))
 		if len(s.syncNames) == 0 {
 			w.acked(n, n.disk.lsn, false)

@@ -101,6 +101,11 @@ func (st *stream) receive(upTo decide.LSN, branch *branch) {
 	if !st.receiverOpen || s.gen != st.standbyGen || s.recv != st {
 		return
 	}
+	if st.standby.full > 0 {
+		st.closeReceiver() // it cannot write what it gets
+		s.recv = nil
+		return
+	}
 	d := &st.standby.disk
 	st.heardByStandby = st.primary.w.now
 	news := d.branch != branch || upTo > d.lsn

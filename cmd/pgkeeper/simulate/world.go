@@ -123,6 +123,7 @@ type node struct {
 	vm       uint32 // counts boots
 	bootAt   int64
 	frozen   bool
+	full     int // faults under way that fill its disk
 	deferred []event
 
 	disk   disk

@@ -13,9 +13,10 @@ const store = "/var/vcap/store"
 func diskFaults() []Fault {
 	return []Fault{
 		{
-			// Writing must fail while the disk is full: a primary with a full disk is
-			// still the only one, and its successor's would be as full.
-			Name: "primary-disk-full", About: "the primary's disk is full for 30 s", Nodes: 1, Hold: cutTime, Inject: func(_ context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
+			// What fills it is the primary's alone, so that a standby can go on. A single
+			// server cannot write meanwhile.
+			Name: "primary-disk-full", About: "the primary's disk is full for 30 s", Nodes: 1, Hold: cutTime, Outage: 12 * time.Second,
+			Inject: func(_ context.Context, c *cluster.Cluster, primary cluster.Node) (Heal, error) {
 				return fill(c, primary)
 			},
 		},

@@ -1,0 +1,89 @@
+package decide_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
+)
+
+const (
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// room sets how much is left of this node's disk.
+func room(d decide.Disk) func(*scene) { return func(s *scene) { s.seen.Local.Disk = d } }
+
+// roomy has nodes say that their disks have room.
+func roomy(nodes ...decide.Node) func(*scene) {
+	return func(s *scene) {
+		for _, n := range nodes {
+			s.peer(n).Roomy = true
+		}
+	}
+}
+
+// both is one event after the other.
+func both(first, second func(*scene)) func(*scene) {
+	return func(s *scene) { first(s); second(s) }
+}
+
+// TestAFullDisk of the primary: it hands over to a standby that has room, if there is one.
+func TestAFullDisk(t *testing.T) {
+	full := room(decide.Disk{Free: 15 * mib, Size: gib})
+	check(t, []rule{
+		{name: "a standby has room", node: "node-0", given: both(full, roomy("node-2")), after: second, want: []string{"Checkpoint"}, why: "to node-2"},
+		{name: "with async replication", node: "node-0", mode: decide.Async, given: both(full, roomy("node-1")), after: second, want: []string{"Checkpoint"}, why: "to node-1"},
+		{name: "full only for a moment", node: "node-0", given: both(full, roomy("node-2")), after: 750 * time.Millisecond, want: []string{}, why: "its disk is full"},
+		{name: "nobody has room", node: "node-0", given: full, after: 5 * second, want: []string{}, why: "its disk is full"},
+		{name: "who has room does not stream", node: "node-0", given: func(s *scene) { full(s); roomy("node-2")(s); s.server().Standbys[1].Streaming = false },
+			after: 5 * second, want: []string{"renew, alias node-0 [node-1]", "wait for [node-1]"}, why: "its disk is full"},
+		{name: "the reserve was given up", node: "node-0", given: both(room(decide.Disk{Free: 900 * mib, Size: gib, ReserveGone: true}), roomy("node-1")),
+			after: second, want: []string{"Checkpoint"}, why: "to node-1"},
+		{name: "a segment fits", node: "node-0", given: both(room(decide.Disk{Free: 16 * mib, Size: gib}), roomy("node-1")), after: 5 * second, want: []string{}},
+		{name: "not read yet", node: "node-0", given: both(room(decide.Disk{}), roomy("node-1")), after: 5 * second, want: []string{}},
+		{name: "a standby's", node: "node-1", given: both(full, roomy("node-2")), after: 5 * second, want: []string{}},
+	})
+}
+
+// TestAFullDiskAgain: a switchover that came to nothing is tried again a minute later.
+func TestAFullDiskAgain(t *testing.T) {
+	s := as("node-0", decide.Async).steady()
+	both(room(decide.Disk{Size: gib}), roomy("node-2"))(s)
+	s.pass(second)
+	ended(decide.KindCheckpoint)(s)
+	s.decide()
+	play(t, s, []step{
+		{name: "given up", given: stopped(at(1, 1000), false), after: 2 * second, want: []string{"start primary"}},
+		{name: "not at once again", given: func(s *scene) {
+			s.end(decide.KindStart, decide.OK)
+			s.seen.Local.Guard.Deadline = s.seen.Now.Add(4 * second)
+			s.seen.Local.Server = decide.Server{State: decide.Up, Timeline: 1, Written: 1150, Slots: []decide.Node{"node-1", "node-2"},
+				Standbys: []decide.Standby{{Node: "node-1", Streaming: true}, {Node: "node-2", Streaming: true}}}
+		}, after: 50 * second, want: []string{}},
+		{name: "but a minute later", after: 10 * second, want: []string{"Checkpoint"}},
+	})
+}
+
+// TestRoomIsPublished for the primary to see.
+func TestRoomIsPublished(t *testing.T) {
+	for name, tc := range map[string]struct {
+		disk decide.Disk
+		want bool
+	}{
+		"an eighth is left":     {decide.Disk{Free: gib / 8, Size: gib}, true},
+		"less is left":          {decide.Disk{Free: gib/8 - 1, Size: gib}, false},
+		"the reserve is gone":   {decide.Disk{Free: gib, Size: gib, ReserveGone: true}, false},
+		"the disk was not read": {decide.Disk{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := as("node-1", decide.Quorum).steady()
+			room(tc.disk)(s)
+			s.decide()
+			if got := s.state.Status.Roomy; got != tc.want {
+				t.Errorf("roomy: got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
