@@ -11,7 +11,7 @@ func (t *turn) handOver() {
 	if p := t.successor("", anyPeer); h.target == "" && p != nil {
 		h.target = p.Node
 	}
-	t.is(HandingOver, "to "+string(h.target))
+	t.is(HandingOver, h.why+"to "+string(h.target))
 	switch {
 	case !h.requested:
 		h.requested = t.also(Checkpoint{})

@@ -42,7 +42,7 @@ func (t *turn) leaveFullDisk() {
 		return
 	}
 	if p := t.successor("", func(p *Peer) bool { return p.Status.Roomy }); p != nil {
-		t.handover = handover{active: true, target: p.Node, began: t.now}
+		t.handover = handover{active: true, target: p.Node, began: t.now, why: "its disk is full: "}
 		t.fullSince, t.leftFull = 0, t.now
 	}
 }

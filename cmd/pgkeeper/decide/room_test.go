@@ -33,7 +33,7 @@ func both(first, second func(*scene)) func(*scene) {
 func TestAFullDisk(t *testing.T) {
 	full := room(decide.Disk{Free: 15 * mib, Size: gib})
 	check(t, []rule{
-		{name: "a standby has room", node: "node-0", given: both(full, roomy("node-2")), after: second, want: []string{"Checkpoint"}, why: "to node-2"},
+		{name: "a standby has room", node: "node-0", given: both(full, roomy("node-2")), after: second, want: []string{"Checkpoint"}, why: "its disk is full: to node-2"},
 		{name: "with async replication", node: "node-0", mode: decide.Async, given: both(full, roomy("node-1")), after: second, want: []string{"Checkpoint"}, why: "to node-1"},
 		{name: "full only for a moment", node: "node-0", given: both(full, roomy("node-2")), after: 750 * time.Millisecond, want: []string{}, why: "its disk is full"},
 		{name: "nobody has room", node: "node-0", given: full, after: 5 * second, want: []string{}, why: "its disk is full"},

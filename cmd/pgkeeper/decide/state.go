@@ -125,6 +125,7 @@ type handover struct {
 	active    bool
 	target    Node
 	id        uint64 // of the request
+	why       string // it began without a request
 	began     Instant
 	requested bool // the checkpoint was asked for
 	stopping  bool
