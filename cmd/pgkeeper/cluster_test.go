@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
 
 // healthy waits until one node is a writable primary that the alias names and
@@ -92,7 +94,7 @@ var faults = []fault{
 	{
 		name: "reserve given up", moves: true, outage: 3 * time.Second,
 		strike: func(l *lab, p *labNode) {
-			if standby, err := l.nodes[0].status(); err != nil || !standby.Roomy {
+			if standby, err := l.nodes[0].status(); err != nil || standby.Disk != decide.Roomy {
 				l.t.Skipf("this machine's own disk must have an eighth of its size left (%v)", err)
 			}
 			if err := os.Remove(p.folder + "/reserve"); err != nil {

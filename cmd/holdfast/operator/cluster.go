@@ -183,6 +183,8 @@ func Problem(nodes []Node) string {
 			return fmt.Sprintf("%s does not follow: %s", n.Node, n.Report.Why)
 		case !n.Report.Member():
 			return fmt.Sprintf("%s is no member", n.Node)
+		case n.Report.Disk == decide.Full:
+			return fmt.Sprintf("the disk of %s is full", n.Node)
 		}
 	}
 	return ""

@@ -45,8 +45,8 @@ type Status struct {
 	Willing bool `json:"willing"`
 	// Promised: a promise not to challenge is in force.
 	Promised bool `json:"promised"`
-	// Roomy: its disk has room for a good deal more.
-	Roomy bool `json:"roomy"`
+	// Disk is how much room its disk has.
+	Disk Room `json:"disk"`
 	// Leaving: stops, or is to be removed from the cluster.
 	Leaving bool `json:"leaving"`
 }

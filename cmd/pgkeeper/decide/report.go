@@ -9,7 +9,7 @@ func (t *turn) status() Status {
 		Node: t.cfg.Node, ID: t.me(), Role: t.role, Why: t.why,
 		Epoch: max(t.lease().Epoch, t.detached), Known: known, Position: position, History: t.history(),
 		Detached: t.detached, Promised: t.now < t.promisedUntil, Leaving: t.draining,
-		Roomy: local.Disk.roomy(),
+		Disk: local.Disk.room(),
 	}
 	if s.State == Up {
 		st.Upstream = s.Upstream

@@ -16,18 +16,34 @@ const (
 	fullAgain = time.Minute // between two attempts to leave a full disk
 )
 
-// full says that writes fail, or soon will.
-func (d Disk) full() bool { return d.Size > 0 && (d.ReserveGone || d.Free < fullBelow) }
+// Room is how much is left of a node's disk, in one word; empty: not known.
+type Room string
 
-// roomy says that writes will go on for a good while. The distance from full keeps
-// a primary from leaving a disk for one that is about to be as full: what fills all of them
-// alike, an app's own rows, is no reason to hand over.
-func (d Disk) roomy() bool { return d.Size > 0 && !d.ReserveGone && d.Free >= d.Size/roomyFrom }
+// The rooms. The distance from roomy to full keeps a primary from leaving a disk for
+// one that is about to be as full: what fills all of them alike, an app's own
+// rows, is no reason to hand over.
+const (
+	Roomy Room = "roomy" // for a good deal more
+	Low   Room = "low"
+	Full  Room = "full" // writes fail, or soon will
+)
+
+func (d Disk) room() Room {
+	switch {
+	case d.Size == 0:
+		return ""
+	case d.ReserveGone || d.Free < fullBelow:
+		return Full
+	case d.Free < d.Size/roomyFrom:
+		return Low
+	}
+	return Roomy
+}
 
 // leaveFullDisk begins a switchover when this disk has been full for a moment and a
 // standby's is roomy: what filled it (a log, a backup, temporary files) is this node's alone.
 func (t *turn) leaveFullDisk() {
-	if !t.in.Local.Disk.full() {
+	if t.in.Local.Disk.room() != Full {
 		t.fullSince = 0
 		return
 	}
@@ -41,7 +57,7 @@ func (t *turn) leaveFullDisk() {
 	if t.now.Sub(t.fullSince) < t.cfg.Renew || t.leftFull != 0 && t.now.Sub(t.leftFull) < fullAgain {
 		return
 	}
-	if p := t.successor("", func(p *Peer) bool { return p.Status.Roomy }); p != nil {
+	if p := t.successor("", func(p *Peer) bool { return p.Status.Disk == Roomy }); p != nil {
 		t.handover = handover{active: true, target: p.Node, began: t.now, why: "its disk is full: "}
 		t.fullSince, t.leftFull = 0, t.now
 	}

@@ -19,7 +19,7 @@ func room(d decide.Disk) func(*scene) { return func(s *scene) { s.seen.Local.Dis
 func roomy(nodes ...decide.Node) func(*scene) {
 	return func(s *scene) {
 		for _, n := range nodes {
-			s.peer(n).Roomy = true
+			s.peer(n).Disk = decide.Roomy
 		}
 	}
 }
@@ -70,19 +70,21 @@ func TestAFullDiskAgain(t *testing.T) {
 func TestRoomIsPublished(t *testing.T) {
 	for name, tc := range map[string]struct {
 		disk decide.Disk
-		want bool
+		want decide.Room
 	}{
-		"an eighth is left":     {decide.Disk{Free: gib / 8, Size: gib}, true},
-		"less is left":          {decide.Disk{Free: gib/8 - 1, Size: gib}, false},
-		"the reserve is gone":   {decide.Disk{Free: gib, Size: gib, ReserveGone: true}, false},
-		"the disk was not read": {decide.Disk{}, false},
+		"an eighth is left":      {decide.Disk{Free: gib / 8, Size: gib}, decide.Roomy},
+		"less is left":           {decide.Disk{Free: gib/8 - 1, Size: gib}, decide.Low},
+		"a segment just fits":    {decide.Disk{Free: 16 * mib, Size: gib}, decide.Low},
+		"a segment does not fit": {decide.Disk{Free: 16*mib - 1, Size: gib}, decide.Full},
+		"the reserve is gone":    {decide.Disk{Free: gib, Size: gib, ReserveGone: true}, decide.Full},
+		"the disk was not read":  {decide.Disk{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := as("node-1", decide.Quorum).steady()
 			room(tc.disk)(s)
 			s.decide()
-			if got := s.state.Status.Roomy; got != tc.want {
-				t.Errorf("roomy: got %v, want %v", got, tc.want)
+			if got := s.state.Status.Disk; got != tc.want {
+				t.Errorf("disk: got %q, want %q", got, tc.want)
 			}
 		})
 	}
