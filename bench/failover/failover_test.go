@@ -75,16 +75,18 @@ func TestReportJudges(t *testing.T) {
 		}),
 		made("patroni-tuned", "async", "postgres-killed", "a", 5, nil),
 		made("patroni-tuned", "async", "consul-lost", "a", 0.2, nil),
+		made("holdfast", "quorum", "slow-network", "a", 0.9, nil),
+		made("patroni-tuned", "async", "slow-network", "a", 0.7, nil),
 		made("patroni-tuned", "async", "primary-cut-off", "a", 24, func(r *report.Run) { r.Healthy, r.Lost.Rows, r.Overlap = nil, 72, 2 }),
 	}
 	text := origin(runs) + promises(runs) + mix(runs) + comparison(runs) + losses(runs)
 	for _, want := range []string{
-		"several versions of the source: a (6), b (1)",
+		"several versions of the source: a (8), b (1)",
 		"| postgres-killed | quorum | 1 | 1.00 | 1.00 | 1.00 | median ≤ 1.5, max ≤ 3 | 0 | never | yes, so far (n < 20) |",
 		"| primary-cut-off | quorum | 1 | 13.00 | 13.00 | 13.00 | median ≤ 8, max ≤ 12 | 0 | never | **no: 1 runs** |",
-		"| runs of all faults on clusters | 4 |", "| three healthy nodes within 90 s of it | 4 of 4 |",
+		"| runs of all faults on clusters | 5 |", "| three healthy nodes within 90 s of it | 5 of 5 |",
 		"| 24.00 (24.00; 1), **72 lost**, two primaries 1×, needs a hand 1× | quorum: shorter; async: shorter |",
-		"quorum: no outage in either |",
+		"quorum: no outage in either |", "| 0.70 (0.70; 1) | quorum: no failover in either |",
 		"| primary-cut-off | holdfast | 1 | 2 (2) | 0 | 90 | 40 | 40 | 1 of 1 |",
 	} {
 		if !strings.Contains(text, want) {
