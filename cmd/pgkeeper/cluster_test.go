@@ -76,9 +76,13 @@ var faults = []fault{
 		heal:   func(_ *lab, p *labNode) { p.start() },
 	},
 	{
-		name: "keeper stopped", moves: true, outage: 12 * time.Second,
-		strike: func(l *lab, p *labNode) { l.signal(p.keeper(), syscall.SIGSTOP) },
-		heal:   func(l *lab, p *labNode) { l.signal(p.keeper(), syscall.SIGCONT) },
+		// The guard replaces it before the lease has run out.
+		name: "keeper stopped", outage: 2 * time.Second,
+		strike: func(l *lab, p *labNode) {
+			stopped := p.keeper()
+			l.signal(stopped, syscall.SIGSTOP)
+			l.until(5*time.Second, "another keeper", func() bool { now := p.keeper(); return now != 0 && now != stopped })
+		},
 	},
 	{
 		name: "node dead", moves: true, outage: 12 * time.Second,

@@ -20,6 +20,16 @@ const (
 	keeperSettle = 5 * time.Second
 )
 
+// A keeper that is alive and does nothing is killed, so that another begins: one
+// that was stopped by a signal when a second look finds it so, in time to renew
+// the lease; one that has said that it decides and says so no more after
+// silentLooks. Looks are counted, not seconds: a machine that was frozen has made none.
+const (
+	keeperLook   = 500 * time.Millisecond
+	stoppedLooks = 2
+	silentLooks  = 20
+)
+
 // protect asks the kernel to spare the guard and to give it the orphans of a
 // postmaster that was killed. Some containers allow neither.
 func protect() {
@@ -101,7 +111,7 @@ func (g *Guard) keepKeeper() {
 				return
 			}
 			pid, err := g.spawn.start(program{argv: g.keeper, env: os.Environ(), log: g.settings.Keeper.Log})
-			g.keeperID = pid
+			g.keeperID, g.heard, g.silent = pid, false, 0
 			g.mu.Unlock()
 			if err != nil {
 				g.log.Error("keeper does not start", "error", err)
@@ -117,6 +127,9 @@ func (g *Guard) keepKeeper() {
 }
 
 func (g *Guard) awaitKeeper(pid int) {
+	look := time.NewTicker(keeperLook)
+	defer look.Stop()
+	stopped := 0
 	for {
 		g.mu.Lock()
 		ended, changed := g.keeperID != pid, g.changed
@@ -124,8 +137,53 @@ func (g *Guard) awaitKeeper(pid int) {
 		if ended {
 			return
 		}
-		<-changed
+		select {
+		case <-changed:
+		case <-look.C:
+			if isStopped(pid) {
+				stopped++
+			} else {
+				stopped = 0
+			}
+			g.replaceKeeper(pid, stopped)
+		}
 	}
+}
+
+// replaceKeeper kills the keeper when it does nothing any more.
+func (g *Guard) replaceKeeper(pid, stopped int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	why := ""
+	switch g.silent++; {
+	case stopped >= stoppedLooks:
+		why = "it was stopped by a signal"
+	case g.heard && g.silent > silentLooks:
+		why = "it says nothing"
+	}
+	if why == "" || g.keeperID != pid {
+		return
+	}
+	g.log.Warn("keeper is killed", "why", why)
+	_ = syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// alive notes that the keeper decides.
+func (g *Guard) alive() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.heard, g.silent = true, 0
+}
+
+// isStopped says whether a process was stopped by a signal or a debugger.
+func isStopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The program's name stands in brackets and may hold anything.
+	_, rest, found := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+	return found && (strings.HasPrefix(rest, "T") || strings.HasPrefix(rest, "t"))
 }
 
 func describe(status syscall.WaitStatus) string {

@@ -51,6 +51,13 @@ func (c Client) Extend(ctx context.Context, deadline decide.Instant) (State, err
 	return c.call(ctx, command{Do: "extend", Deadline: deadline})
 }
 
+// Alive says that the keeper decides. One that has said so once and then says
+// nothing for ten seconds is killed.
+func (c Client) Alive(ctx context.Context) error {
+	_, err := c.call(ctx, command{Do: "alive"})
+	return err
+}
+
 // Quit asks the guard to end keeper, server and itself, and returns when its socket is closed.
 func (c Client) Quit(ctx context.Context) error {
 	if _, err := c.call(ctx, command{Do: "quit"}); err != nil {

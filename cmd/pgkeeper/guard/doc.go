@@ -1,7 +1,7 @@
 // Package guard is the tiny parent of PostgreSQL: monit's only entry for it. It
 // holds the fence deadline in its memory and kills the server when that has
 // passed, by its own clock and nobody's permission. It starts the keeper, and
-// starts it again when it ends.
+// starts it again when it ends; one that was stopped, or says nothing any more, it kills.
 //
 // It decides nothing else: it starts, stops and kills the server when the keeper
 // asks over a unix socket (Client), and says what it knows (State). It never

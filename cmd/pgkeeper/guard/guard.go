@@ -32,6 +32,8 @@ type Guard struct {
 	state    State
 	changed  chan struct{} // closed and replaced at each change
 	keeperID int
+	heard    bool // the keeper has said that it decides
+	silent   int  // looks at the keeper since it last did
 	closing  bool
 }
 

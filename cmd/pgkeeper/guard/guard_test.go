@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -282,11 +283,13 @@ func TestGuardsDeathEndsTheServer(t *testing.T) {
 	n.start(decide.Forever)
 }
 
-func TestKeeperIsStartedAgain(t *testing.T) {
-	n := newNode(t)
-	keepers := func() []int {
+// keeper waits for the one keeper that the guard keeps, other than those before.
+func (n *node) keeper(before ...int) int {
+	n.t.Helper()
+	var pids []int
+	n.until("a keeper runs", func() bool {
 		out, _ := exec.Command("ps", "--no-headers", "-o", "pid,args", "--ppid", strconv.Itoa(n.guard.Process.Pid)).Output()
-		var pids []int
+		pids = nil
 		for line := range strings.Lines(string(out)) {
 			fields := strings.Fields(line)
 			if len(fields) > 1 && fields[1] == "/bin/sleep" {
@@ -294,15 +297,40 @@ func TestKeeperIsStartedAgain(t *testing.T) {
 				pids = append(pids, pid)
 			}
 		}
-		return pids
+		return len(pids) == 1 && !slices.Contains(before, pids[0])
+	})
+	return pids[0]
+}
+
+// TestKeeperThatDoesNothing is replaced: when a signal stopped it, and when it has
+// said that it decides and does so no more.
+func TestKeeperThatDoesNothing(t *testing.T) {
+	n := newNode(t)
+	first := n.keeper()
+	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
-	n.until("a keeper runs", func() bool { return len(keepers()) == 1 })
-	first := keepers()[0]
+	second := n.keeper(first)
+	if err := n.client.Alive(n.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	n.keeper(first, second)
+	if err := n.client.Quit(n.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	_ = n.guard.Wait()
+	if !strings.Contains(n.log.String(), "it was stopped by a signal") || !strings.Contains(n.log.String(), "it says nothing") {
+		t.Error("the guard does not say why")
+	}
+}
+
+func TestKeeperIsStartedAgain(t *testing.T) {
+	n := newNode(t)
+	first := n.keeper()
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	n.until("another keeper runs", func() bool { k := keepers(); return len(k) == 1 && k[0] != first })
-	second := keepers()[0]
+	second := n.keeper(first)
 	if err := n.client.Quit(n.ctx()); err != nil {
 		t.Fatal(err)
 	}

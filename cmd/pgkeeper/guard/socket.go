@@ -87,6 +87,9 @@ func (g *Guard) obey(c command, quit func()) error {
 		return nil
 	case "extend":
 		return g.extend(c.Deadline)
+	case "alive":
+		g.alive()
+		return nil
 	case "quit":
 		quit()
 		return nil

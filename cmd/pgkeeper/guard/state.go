@@ -39,7 +39,7 @@ type Fencing struct {
 
 // command is a request on the socket, one JSON object a line.
 type command struct {
-	Do       string         `json:"do"` // state, watch, start, stop, kill, reload, extend, quit
+	Do       string         `json:"do"` // state, watch, start, stop, kill, reload, extend, alive, quit
 	Deadline decide.Instant `json:"deadline,omitempty"`
 	Mode     string         `json:"mode,omitempty"`
 	Within   time.Duration  `json:"within,omitempty"`

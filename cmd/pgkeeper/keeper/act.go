@@ -198,6 +198,27 @@ func (k *Keeper) extendFence(ctx context.Context) {
 	}
 }
 
+// sayAlive tells the guard each second that decisions are made.
+func (k *Keeper) sayAlive(ctx context.Context) {
+	beat := time.NewTicker(time.Second)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+		}
+		if !k.decided.Swap(false) {
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, guardWithin)
+		if err := k.guard.Alive(within); err != nil && ctx.Err() == nil {
+			k.log.Error("the guard was not told that the keeper decides", "error", err)
+		}
+		cancel()
+	}
+}
+
 func (k *Keeper) askPromises(ctx context.Context, a decide.AskPromises) {
 	answers := make(chan decide.Result, len(a.Nodes))
 	for _, node := range a.Nodes {

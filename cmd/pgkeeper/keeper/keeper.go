@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/boottime"
@@ -38,6 +39,8 @@ type Keeper struct {
 	ensured  chan struct{} // the node has become primary
 	extend   chan decide.Instant
 	serverMu sync.Mutex // held by the action that works on PostgreSQL, and by who looks at the disk
+
+	decided atomic.Bool // since the guard was last told
 
 	mu    sync.Mutex // guards what follows
 	facts facts
@@ -95,6 +98,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	go k.observeServer(ctx)
 	go k.inspectData(ctx)
 	go k.extendFence(ctx)
+	go k.sayAlive(ctx)
 	go k.afterPromote(ctx)
 	served := make(chan error, 1)
 	go func() { served <- status.Serve(ctx, k.settings, k, k.log) }()
@@ -155,6 +159,7 @@ func (k *Keeper) decideForever(ctx context.Context) {
 		case <-k.wake:
 		}
 		state = k.decideOnce(ctx, state)
+		k.decided.Store(true)
 	}
 }
 
