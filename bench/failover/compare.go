@@ -73,19 +73,12 @@ func verdict(setups []report.Setup, name string, groups map[report.Setup]map[str
 		switch {
 		case us <= unnoticed && them <= unnoticed:
 			how = "no outage in either"
-		case stayed(ours) && stayed(theirs) && us <= delayed && them <= delayed:
-			how = "no failover in either"
 		case us >= them:
 			how = "**longer**"
 		}
 		parts = append(parts, setup.Replication+": "+how)
 	}
 	return strings.Join(parts, "; ")
-}
-
-// stayed says whether the primary was the same all the time, in all runs.
-func stayed(runs []report.Run) bool {
-	return !slices.ContainsFunc(runs, func(r report.Run) bool { return r.NewFirst != nil })
 }
 
 // losses shows what asynchronous replication lost beside its lag.

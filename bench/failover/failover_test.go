@@ -86,7 +86,7 @@ func TestReportJudges(t *testing.T) {
 		"| primary-cut-off | quorum | 1 | 13.00 | 13.00 | 13.00 | median ≤ 8, max ≤ 12 | 0 | never | **no: 1 runs** |",
 		"| runs of all faults on clusters | 5 |", "| three healthy nodes within 90 s of it | 5 of 5 |",
 		"| 24.00 (24.00; 1), **72 lost**, two primaries 1×, needs a hand 1× | quorum: shorter; async: shorter |",
-		"quorum: no outage in either |", "| 0.70 (0.70; 1) | quorum: no failover in either |",
+		"quorum: no outage in either |", "| 0.70 (0.70; 1) | quorum: **longer** |",
 		"| primary-cut-off | holdfast | 1 | 2 (2) | 0 | 90 | 40 | 40 | 1 of 1 |",
 	} {
 		if !strings.Contains(text, want) {

@@ -16,9 +16,6 @@ const (
 	rival    = "patroni-tuned"
 	// unnoticed is a pause in seconds that is no outage.
 	unnoticed = 0.5
-	// delayed is one that a slow network makes, which delays each commit by itself: the
-	// more, the more nodes acknowledge.
-	delayed = 1.0
 	// Runs that a row shall have; those with a bound on the median need more.
 	few, many = 5, 20
 )

@@ -138,6 +138,9 @@ func (s *Settings) Validate() error {
 	}
 	absolute("postgresql.bin", s.PostgreSQL.Bin)
 	absolute("postgresql.data", s.PostgreSQL.Data)
+	if s.PostgreSQL.Reserve != "" {
+		absolute("postgresql.reserve", s.PostgreSQL.Reserve)
+	}
 	absolute("postgresql.config_file", s.PostgreSQL.ConfigFile)
 	absolute("postgresql.keeper_conf", s.PostgreSQL.KeeperConf)
 	absolute("postgresql.socket_directory", s.PostgreSQL.SocketDirectory)

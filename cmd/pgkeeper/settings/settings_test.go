@@ -16,12 +16,12 @@ func TestLoadReportsEveryFault(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(`{"deployment": "d", "address": "here", "replication": "maybe", "consul": {"servers": ["10.0.0.1"]}, "status": {"token": "hush"}}`)
+	write(`{"deployment": "d", "address": "here", "replication": "maybe", "postgresql": {"reserve": "there"}, "consul": {"servers": ["10.0.0.1"]}, "status": {"token": "hush"}}`)
 	_, err := settings.Load(path)
 	if err == nil {
 		t.Fatal("no fault")
 	}
-	for _, key := range []string{"node:", "address:", "replication:", "postgresql.data:", "guard.socket:", "status.certificate:", "consul.servers:"} {
+	for _, key := range []string{"node:", "address:", "replication:", "postgresql.data:", "postgresql.reserve:", "guard.socket:", "status.certificate:", "consul.servers:"} {
 		if !strings.Contains(err.Error(), key) {
 			t.Errorf("%s is not reported: %v", key, err)
 		}

@@ -15,7 +15,7 @@
 //     members come back within their bounds;
 //   - the alias does not name another node than the writable primary, nor other
 //     replicas than the standbys that stream, for longer than its bounds (I4);
-//   - a primary whose disk is full hands over to one that has room;
+//   - a primary whose disk is full, when nothing else is wrong, hands over to one that has room;
 //   - no node begins its server again and again without being of use in between;
 //   - initdb never runs where data exist, and no two histories share a timeline number.
 //
