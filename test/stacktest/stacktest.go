@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"github.com/holdfast-osb/holdfast/internal/resolver"
 	"github.com/holdfast-osb/holdfast/internal/secret"
 	"github.com/holdfast-osb/holdfast/internal/stack"
+	"github.com/holdfast-osb/holdfast/test/chaos/lab"
 )
 
 // Stack is a running one.
@@ -158,6 +160,7 @@ func (s *Stack) down() {
 		for _, part := range []string{"up", "director", "deployer", "resolver", "spi", "broker"} {
 			s.t.Logf("the end of %s's log:\n%s", part, tail(s.Folder.LogFile(part)))
 		}
+		s.showKeepers()
 	}
 	if out, err := try("", commandLimit, s.Binary, "down", "--state", string(s.Folder)); err != nil {
 		s.t.Errorf("remove the stack: %v\n%s", err, out)
@@ -165,6 +168,29 @@ func (s *Stack) down() {
 	left, err := stack.Leftovers(s.Folder, s.Status.Network)
 	if err != nil || len(left) > 0 {
 		s.t.Errorf("the stack left %v (%v)", left, err)
+	}
+}
+
+// keeperLog is where a database's VM has its keeper's log.
+const keeperLog = "/var/vcap/sys/log/postgresql/keeper.log"
+
+// showKeepers logs what the keepers of the VMs that run have written last.
+func (s *Stack) showKeepers() {
+	vms, err := lab.All(s.Folder.DirectorDir())
+	if err != nil {
+		s.t.Logf("the VMs' logs are not to be had: %v", err)
+	}
+	for _, vm := range vms {
+		log, err := vm.Open(keeperLog, os.O_RDONLY, 0)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // of another service
+		}
+		if err != nil {
+			s.t.Log(err)
+			continue
+		}
+		content, err := io.ReadAll(log)
+		s.t.Logf("the end of the keeper's log at %s:\n%s (%v)", vm.Address, ending(content), errors.Join(err, log.Close()))
 	}
 }
 
@@ -237,5 +263,7 @@ func tail(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(content[max(0, len(content)-4000):])
+	return ending(content)
 }
+
+func ending(log []byte) string { return string(log[max(0, len(log)-4000):]) }

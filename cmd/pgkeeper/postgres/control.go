@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -64,8 +63,13 @@ func parseControl(text string) (control, error) {
 	return read, fault
 }
 
-// How pg_waldump says that the log ends, with where.
-var logEnd = regexp.MustCompile(`: (?:invalid record length at|record with incorrect prev-link [0-9A-F]+/[0-9A-F]+ at|incorrect resource manager data checksum in record at) ([0-9A-F]+/[0-9A-F]+)`)
+// How pg_waldump says from where to where it has read whole records.
+var recordsRead = regexp.MustCompile(`(?m)^WAL statistics between [0-9A-F]+/[0-9A-F]+ and ([0-9A-F]+/[0-9A-F]+):`)
+
+// What pg_waldump says of the record before the place where it found none: zeros,
+// or what a segment held before it was used again, of which it complains in many
+// ways. Of files that it cannot read it says something else.
+const noRecordAfter = "error in WAL record at "
 
 // reach returns the newest timeline of which there is log, and how far the data
 // reach at least. A primary that is killed soon after its promotion has not
@@ -115,20 +119,17 @@ func (c *Cluster) endOfLog(ctx context.Context, at control, reach decide.Positio
 		from = max(from, fork-fork%at.segment)
 	}
 	until := c.endOfSegments(from, at.segment, reach.Timeline)
-	// It ends with an error when the log ends, which is what is looked for. For a
-	// segment that does not exist it would wait five seconds. Without segments'
-	// names it asks any file for their size, and one that PostgreSQL made ahead
-	// holds nothing yet.
+	// It ends with an error when the log ends, unless that is where its segments
+	// end. For a segment that does not exist it would wait five seconds. Without
+	// segments' names it asks any file for their size, and one that PostgreSQL
+	// made ahead holds nothing yet.
 	first, last := segmentName(reach.Timeline, from, at.segment), segmentName(reach.Timeline, max(until, 1)-1, at.segment)
-	_, err := c.run(ctx, "pg_waldump", "--quiet", "-p", c.in("pg_wal"), "-s", from.String(), "-e", until.String(), first, last)
-	if err == nil {
-		err = errors.New("its last segment is full")
-	}
-	end, found := parseLogEnd(err.Error(), reach.Timeline)
+	said, err := c.run(ctx, "pg_waldump", "--stats", "-p", c.in("pg_wal"), "-s", from.String(), "-e", until.String(), first, last)
+	end, found := parseLogEnd(said, err)
 	if !found {
 		c.log.Warn("the end of the log is not certain", "timeline", reach.Timeline, "from", from.String(), "until", until.String(), "error", err)
 	}
-	return end, found
+	return decide.Position{Timeline: reach.Timeline, LSN: end}, found
 }
 
 // endOfSegments returns where the timeline's segments end that follow each other
@@ -149,14 +150,13 @@ func segmentName(timeline uint32, at, size decide.LSN) string {
 	return fmt.Sprintf("%08X%08X%08X", timeline, uint64(at/logFile), uint64(at%logFile/size))
 }
 
-func parseLogEnd(text string, timeline uint32) (decide.Position, bool) {
-	found := logEnd.FindStringSubmatch(text)
-	if found == nil {
-		return decide.Position{}, false
+// parseLogEnd reads where the last whole record ends from what pg_waldump said
+// and how it ended; or that this is not where the log ends.
+func parseLogEnd(said string, fault error) (decide.LSN, bool) {
+	read := recordsRead.FindStringSubmatch(said)
+	if read == nil || fault != nil && !strings.Contains(fault.Error(), noRecordAfter) {
+		return 0, false
 	}
-	lsn, err := decide.ParseLSN(found[1])
-	if err != nil {
-		return decide.Position{}, false
-	}
-	return decide.Position{Timeline: timeline, LSN: lsn}, true
+	end, err := decide.ParseLSN(read[1])
+	return end, err == nil
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"os"
 	"reflect"
 	"testing"
@@ -35,19 +36,30 @@ func TestParseHistory(t *testing.T) {
 }
 
 func TestParseLogEnd(t *testing.T) {
+	const said = "WAL statistics between 0/20001C0 and 0/4022670:\nType   N\n----   -\nXLOG   1\n"
 	for _, c := range []struct {
-		text string
-		want decide.LSN
+		name, said, fault string
+		want              decide.LSN
 	}{
-		{"pg_waldump: error: error in WAL record at 0/4022648: invalid record length at 0/4022670: wanted 24, got 0", 0x4022670},
-		{"pg_waldump: error: error in WAL record at 0/4022648: record with incorrect prev-link 0/1 at 0/4022670", 0x4022670},
-		{"pg_waldump: error: error in WAL record at 0/4022648: incorrect resource manager data checksum in record at 0/4022670", 0x4022670},
-		{"pg_waldump: error: could not find file \"000000010000000000000004\": No such file or directory", 0},
+		{"zeros follow", said, "pg_waldump: error: error in WAL record at 0/4022648: invalid record length at 0/4022670: wanted 24, got 0", 0x4022670},
+		{"older log follows", said, "pg_waldump: error: error in WAL record at 0/4022648: record with incorrect prev-link 0/1 at 0/4022670", 0x4022670},
+		{"an older page follows", said, "pg_waldump: error: error in WAL record at 0/4022648: unexpected pageaddr 0/1024000 in log segment 000000070000000000000004, offset 147456", 0x4022670},
+		{"its segments are full", said, "", 0x4022670},
+		{"a segment cannot be read", said, "pg_waldump: error: could not read from file 000000070000000000000004, offset 147456: Input/output error", 0},
+		{"a segment is missing", "", "pg_waldump: error: could not find file \"000000070000000000000004\": No such file or directory", 0},
+		{"there is no record at all", "", "pg_waldump: error: could not find a valid record after 0/4000000", 0},
+		{"it says nothing", "", "", 0},
 	} {
-		got, found := parseLogEnd(c.text, 7)
-		if found != (c.want != 0) || got.LSN != c.want {
-			t.Errorf("%s: got %v, %v", c.text, got, found)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			var fault error
+			if c.fault != "" {
+				fault = errors.New(c.fault)
+			}
+			got, found := parseLogEnd(c.said, fault)
+			if found != (c.want != 0) || got != c.want {
+				t.Errorf("got %v, %v, want %v", got, found, c.want)
+			}
+		})
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // address.
 type VM struct {
 	CID     string
-	Address string
+	Address string // in its network: the stack has one
 	Init    int    // its first process, as this machine numbers it
 	link    string // this machine's end of its cable
 	freezer string // the folder of its cgroup
@@ -28,24 +28,39 @@ var ErrNoVM = errors.New("no VM runs")
 
 // Find looks in a local director's folder for the VM that runs at an address.
 func Find(directorDir, address string) (VM, error) {
-	records, err := filepath.Glob(filepath.Join(directorDir, "host", "vms", "*", "vm.json"))
+	vms, err := All(directorDir)
 	if err != nil {
 		return VM{}, err
 	}
-	for _, path := range records {
-		vm, has, err := read(path, address)
-		if err != nil {
-			return VM{}, err
-		}
-		if has {
+	for _, vm := range vms {
+		if vm.Address == address {
 			return vm, nil
 		}
 	}
 	return VM{}, fmt.Errorf("%w at %s", ErrNoVM, address)
 }
 
-// read tells whether a record is of a running VM with that address.
-func read(path, address string) (VM, bool, error) {
+// All returns the VMs that run, by a local director's folder.
+func All(directorDir string) ([]VM, error) {
+	records, err := filepath.Glob(filepath.Join(directorDir, "host", "vms", "*", "vm.json"))
+	if err != nil {
+		return nil, err
+	}
+	var vms []VM
+	for _, path := range records {
+		vm, runs, err := read(path)
+		if err != nil {
+			return nil, err
+		}
+		if runs {
+			vms = append(vms, vm)
+		}
+	}
+	return vms, nil
+}
+
+// read tells whether a record is of a running VM.
+func read(path string) (VM, bool, error) {
 	var record struct {
 		CID      string
 		Networks map[string]struct{ Address netip.Prefix }
@@ -67,21 +82,18 @@ func read(path, address string) (VM, bool, error) {
 	if err := json.Unmarshal(content, &record); err != nil {
 		return VM{}, false, fmt.Errorf("understand %s: %w", path, err)
 	}
-	for _, network := range record.Networks {
-		if network.Address.Addr().String() != address {
-			continue
-		}
-		stat, err := readStat(record.Init.PID)
-		if err != nil || stat.started != record.Init.StartTime || stat.state == 'Z' {
-			return VM{}, false, nil
-		}
-		vm := VM{CID: record.CID, Address: address, Init: record.Init.PID, link: record.Link, freezer: record.Cgroups["freezer"]}
-		if v2, ok := record.Cgroups[""]; ok {
-			vm.freezer, vm.unified = v2, true
-		}
-		return vm, true, nil
+	stat, err := readStat(record.Init.PID)
+	if err != nil || stat.started != record.Init.StartTime || stat.state == 'Z' {
+		return VM{}, false, nil
 	}
-	return VM{}, false, nil
+	vm := VM{CID: record.CID, Init: record.Init.PID, link: record.Link, freezer: record.Cgroups["freezer"]}
+	for _, network := range record.Networks {
+		vm.Address = network.Address.Addr().String()
+	}
+	if v2, ok := record.Cgroups[""]; ok {
+		vm.freezer, vm.unified = v2, true
+	}
+	return vm, true, nil
 }
 
 // Kill ends the whole VM at once, as a power cut does.
