@@ -14,14 +14,17 @@ import (
 const (
 	holdfast = "holdfast"
 	rival    = "patroni-tuned"
+	strict   = "patroni-strict"
 	// unnoticed is a pause in seconds that is no outage.
 	unnoticed = 0.5
+	// chance is the probability from which on a difference may be one of chance.
+	chance = 0.05
 	// Runs that a row shall have; those with a bound on the median need more.
 	few, many = 5, 20
 )
 
 // systems in the order in which they are shown.
-var systems = []string{"holdfast", "patroni-tuned", "patroni-strict", "patroni", "repmgr-tuned", "repmgr"}
+var systems = []string{holdfast, rival, strict, "patroni", "repmgr-tuned", "repmgr"}
 
 func sortSetups(setups []report.Setup) {
 	slices.SortStableFunc(setups, func(a, b report.Setup) int {
