@@ -185,6 +185,10 @@ func read(pid int) (memory int64, spent time.Duration, err error) {
 	return memory, spent, nil
 }
 
+// own are the parts that make a server a member of a cluster and of BOSH; the
+// others see to it that processes and their logs are kept.
+var own = []string{"keeper", "guard", "repmgrd and its watch", "bosh-agent"}
+
 func table(w io.Writer, before, after map[key]usage, length time.Duration) error {
 	keys := make([]key, 0, len(after))
 	for k := range after {
@@ -194,19 +198,27 @@ func table(w io.Writer, before, after map[key]usage, length time.Duration) error
 		return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(a.part, b.part))
 	})
 	var text strings.Builder
-	fmt.Fprintf(&text, "# What a node costs besides PostgreSQL\n\n`go run ./bench/footprint` wrote this: proportional set size at the end, processor time over %s.\n\n", length)
+	fmt.Fprintf(&text, "# What a node costs besides PostgreSQL\n\n`go run ./bench/footprint` wrote this: proportional set size at the end, processor time over %s.\nThe cluster's own are %s.\n\n", length, strings.Join(own, ", "))
 	text.WriteString("| node | part | memory MB | % of one core |\n| --- | --- | --- | --- |\n")
 	for i, k := range keys {
 		text.WriteString(row(k.address, k.part, after[k], before[k], length))
 		if i+1 == len(keys) || keys[i+1].address != k.address {
-			var sumAfter, sumBefore usage
-			for other, u := range after {
-				if other.address == k.address {
-					sumAfter = usage{sumAfter.memory + u.memory, sumAfter.spent + u.spent}
-					sumBefore.spent += before[other].spent
+			for _, sum := range []struct {
+				name string
+				of   func(part string) bool
+			}{
+				{"**cluster's own**", func(part string) bool { return slices.Contains(own, part) }},
+				{"**all**", func(string) bool { return true }},
+			} {
+				var sumAfter, sumBefore usage
+				for other, u := range after {
+					if other.address == k.address && sum.of(other.part) {
+						sumAfter = usage{sumAfter.memory + u.memory, sumAfter.spent + u.spent}
+						sumBefore.spent += before[other].spent
+					}
 				}
+				text.WriteString(row(k.address, sum.name, sumAfter, sumBefore, length))
 			}
-			text.WriteString(row(k.address, "**all**", sumAfter, sumBefore, length))
 		}
 	}
 	_, err := io.WriteString(w, text.String())
