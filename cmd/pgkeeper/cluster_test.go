@@ -337,8 +337,8 @@ func TestManySwitchovers(t *testing.T) {
 		})
 	}
 	primary := l.healthy(60 * time.Second)
-	if hits == 0 {
-		t.Error("no log ended where a page does: that was not tested")
+	if t.Logf("%d logs ended where a page does", hits); hits == 0 {
+		t.Error("logs that do were not tested")
 	}
 	for _, n := range l.nodes {
 		if log, err := os.ReadFile(n.folder + "/keeper.log"); err != nil || strings.Contains(string(log), "the end of the log is not certain") {
