@@ -93,7 +93,8 @@ chaos-compare: deps-test artifacts ## The same faults for Holdfast, repmgr alone
 	$(chaos_report); [[ -z $$broken ]]
 
 # All runs that the report asks for. The bounds on medians are of the faults that
-# are run often; of what is no rival, the crashes show enough.
+# are run often; of what is no rival, the crashes show enough, and of a slow network
+# those that wait for it as often as ours.
 often := postgres-killed:20,vm-killed-60s:20,primary-cut-off:20,switchover:20,drain-primary:20,recreate-primary:20
 everything := holdfast/quorum=all,$(often) then holdfast/async=main,slow-network patroni-tuned=all repmgr-tuned=crash,vm-killed,vm-frozen,reboot-cut-off patroni-strict=crash,slow-network repmgr=crash
 .PHONY: chaos-all

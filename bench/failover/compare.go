@@ -20,7 +20,7 @@ func comparison(all []report.Run) string {
 		return ""
 	}
 	var text strings.Builder
-	text.WriteString("\n## Beside Patroni and repmgr alone\n\nMedian write outage in seconds (max; n), rows lost in all runs, and what remained to be done. A cluster needs a hand when it was\nnot whole 2 minutes after the fault's end (repmgr alone: 30 s, as it leaves a failed primary to its operator); until then\na second primary went on losing rows. Shorter and longer: p ≤ 0.05 (Mann-Whitney). A pause of up to half a second is no outage.\n\n| fault |")
+	text.WriteString("\n## Beside Patroni and repmgr alone\n\nMedian write outage in seconds (max; n), rows lost in all runs, and what remained to be done. A cluster needs a hand when it was\nnot whole 2 minutes after the fault's end (repmgr alone: 30 s, as it leaves a failed primary to its operator); until then\na second primary went on losing rows. Shorter and longer are of the median; not clearly: p > 0.05 (Mann-Whitney). A pause of up to half a second is no outage.\n\n| fault |")
 	for _, setup := range setups {
 		fmt.Fprintf(&text, " %s, %s |", setup.System, setup.Replication)
 	}
@@ -83,8 +83,9 @@ func verdict(setups []report.Setup, name string, groups map[report.Setup]map[str
 	return strings.Join(parts, "; ")
 }
 
-// beside says whether our outages are shorter than theirs, or whether chance
-// alone would tell them apart as well (Mann-Whitney U test, as benchstat does).
+// beside says whether the median of our outages is shorter than of theirs, and
+// whether chance alone could make that difference (Mann-Whitney U test, as
+// benchstat does).
 func beside(ours, theirs []float64) string {
 	seen := 0
 	for _, outage := range theirs {
@@ -98,14 +99,15 @@ func beside(ours, theirs []float64) string {
 		}
 		return fmt.Sprintf("none, theirs in %d of %d", seen, len(theirs))
 	}
-	test, err := stats.MannWhitneyUTest(ours, theirs, stats.LocationDiffers)
-	switch {
-	case err != nil || test.P > chance: // all samples are equal, or there are too few
-		return "no clear difference"
-	case report.Median(ours) < report.Median(theirs):
-		return "shorter"
+	how := "shorter"
+	if report.Median(ours) >= report.Median(theirs) {
+		how = "**longer**"
 	}
-	return "**longer**"
+	// An error: all samples are equal, or there are too few.
+	if test, err := stats.MannWhitneyUTest(ours, theirs, stats.LocationDiffers); err != nil || test.P > chance {
+		how += ", not clearly"
+	}
+	return how
 }
 
 // losses shows what asynchronous replication lost beside its lag.

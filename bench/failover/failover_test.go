@@ -85,8 +85,8 @@ func TestReportJudges(t *testing.T) {
 		"| postgres-killed | quorum | 1 | 1.00 | 1.00 | 1.00 | median ≤ 1.5, max ≤ 3 | 0 | never | yes, so far (n < 20) |",
 		"| primary-cut-off | quorum | 1 | 13.00 | 13.00 | 13.00 | median ≤ 8, max ≤ 12 | 0 | never | **no: 1 runs** |",
 		"| runs of all faults on clusters | 5 |", "| three healthy nodes within 90 s of it | 5 of 5 |",
-		"| 24.00 (24.00; 1), **72 lost**, two primaries 1×, needs a hand 1× | quorum: no clear difference; async: no clear difference |",
-		"quorum: no outage in either |",
+		"| 24.00 (24.00; 1), **72 lost**, two primaries 1×, needs a hand 1× | quorum: shorter, not clearly; async: shorter, not clearly |",
+		"quorum: no outage in either |", "| 0.70 (0.70; 1) | quorum: **longer**, not clearly |",
 		"| primary-cut-off | holdfast | 1 | 2 (2) | 0 | 90 | 40 | 40 | 1 of 1 |",
 	} {
 		if !strings.Contains(text, want) {
@@ -109,9 +109,9 @@ func TestBeside(t *testing.T) {
 	}{
 		{"shorter each time", []float64{6.4, 6.5, 6.6, 6.6, 6.8}, []float64{22, 23, 24, 24, 29}, "shorter"},
 		{"longer each time", []float64{0.88, 0.88, 0.89, 0.9, 1.02}, []float64{0.68, 0.69, 0.69, 0.69, 0.78}, "**longer**"},
-		{"now this, now that", []float64{0.69, 0.69, 0.76, 0.77, 0.77}, []float64{0.68, 0.69, 0.69, 0.7, 0.78}, "no clear difference"},
-		{"too few to tell", []float64{1}, []float64{9}, "no clear difference"},
-		{"the same", []float64{1, 1, 1, 1, 1}, []float64{1, 1, 1, 1, 1}, "no clear difference"},
+		{"now this, now that", []float64{0.69, 0.69, 0.76, 0.77, 0.77}, []float64{0.68, 0.69, 0.69, 0.7, 0.78}, "**longer**, not clearly"},
+		{"too few to tell", []float64{1}, []float64{9}, "shorter, not clearly"},
+		{"the same", []float64{1, 1, 1, 1, 1}, []float64{1, 1, 1, 1, 1}, "**longer**, not clearly"},
 		{"nobody notices", []float64{0.1, 0.2}, []float64{0.2, 0.5}, "no outage in either"},
 		{"only ours is not noticed", []float64{0.1, 0.1, 0.2}, []float64{0.2, 10, 7}, "none, theirs in 2 of 3"},
 	} {
