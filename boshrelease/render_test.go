@@ -1,6 +1,7 @@
 package boshrelease_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -119,6 +120,21 @@ func TestMissingPropertiesAreNamed(t *testing.T) {
 		_, err := renderJob(t, rel, properties)
 		if err == nil || !strings.Contains(err.Error(), `Can't find property '["`+missing) {
 			t.Errorf("without %s: got error %v", missing, err)
+		}
+	}
+}
+
+func TestTheRetransmissionsBoundIsChecked(t *testing.T) {
+	rel := theRelease(t)
+	for value, allowed := range map[any]bool{0: true, 5: true, 200: true, 4: false, 201: false, -1: false, "50": false, 50.5: false} {
+		properties := required()
+		properties["tcp"] = map[string]any{"retransmit_min_ms": value}
+		files, err := renderJob(t, rel, properties)
+		if allowed && (err != nil || !strings.Contains(files["config/settings.env"], fmt.Sprintf("RETRANSMIT_MS=%v\n", value))) {
+			t.Errorf("%v: got error %v and\n%s", value, err, files["config/settings.env"])
+		}
+		if want := "allowed are 5 to 200, and 0"; !allowed && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v: got error %v, want %q", value, err, want)
 		}
 	}
 }

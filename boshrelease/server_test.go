@@ -168,6 +168,51 @@ func TestMemoryIsDetectedFromTheCgroup(t *testing.T) {
 	}
 }
 
+func TestALostPacketIsSentAgainSoon(t *testing.T) {
+	const (
+		network = "ip link add up0 type veth peer name up1 && ip link set up1 up && ip addr add 10.9.0.2/24 dev up0 && ip link set up0 up && ip route add default via 10.9.0.1 && "
+		ofAll   = "cat /proc/sys/net/ipv4/tcp_rto_min_us /proc/sys/net/ipv4/tcp_thin_linear_timeouts"
+		routes  = "ip -4 route show"
+	)
+	t.Run("for the whole VM", func(t *testing.T) {
+		s := newServer(t, nil)
+		s.do(s.script("retransmit"))
+		if got := s.do(ofAll); got != "50000\n1" {
+			t.Errorf("got %q, want 50000 microseconds and no backoff", got)
+		}
+	})
+	t.Run("route by route, as before Linux 6.11", func(t *testing.T) {
+		s := newServer(t, func(p map[string]any) { p["tcp"] = map[string]any{"retransmit_min_ms": 80} })
+		s.do(network + "mount --bind /proc/sys/net/ipv4/tcp_rto_min_us /proc/sys/net/ipv4/tcp_rto_min_us && mount -o remount,bind,ro /proc/sys/net/ipv4/tcp_rto_min_us")
+		before := strings.Split(s.do(routes), "\n")
+		s.do(s.script("retransmit"))
+		after := strings.Split(s.do(s.script("retransmit")+" && "+routes), "\n") // repeated
+		if len(before) != 2 || len(after) != 2 {
+			t.Fatalf("want 2 routes, before\n%s\nafter\n%s", before, after)
+		}
+		for i, route := range after {
+			if want := strings.TrimSpace(before[i]) + " rto_min lock 80ms"; strings.TrimSpace(route) != want {
+				t.Errorf("got route %q, want %q", route, want)
+			}
+		}
+	})
+	t.Run("not at all, if asked", func(t *testing.T) {
+		s := newServer(t, func(p map[string]any) { p["tcp"] = map[string]any{"retransmit_min_ms": 0} })
+		before := s.do(ofAll)
+		if after := s.do(s.script("retransmit") + " && " + ofAll); after != before {
+			t.Errorf("got %q, want %q as before", after, before)
+		}
+	})
+	t.Run("a VM that forbids it is told of, and the server starts", func(t *testing.T) {
+		s := newServer(t, nil)
+		s.do("mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys")
+		s.up()
+		if got := s.do("cat /var/vcap/sys/log/postgresql/retransmit.log"); !strings.Contains(got, "does not let its network be set") {
+			t.Errorf("the log says %q", got)
+		}
+	})
+}
+
 func TestPreStartRefusesToRunWithoutADisk(t *testing.T) {
 	s := newServer(t, nil)
 	s.do("umount /var/vcap/store")
