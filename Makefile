@@ -56,19 +56,22 @@ bosh: ## Build the stock bosh CLI; prints its path
 ##@ Test it
 # These need root and make VMs; the race detector would slow PostgreSQL's and
 # the director's deadlines, not find more: what they run is in other processes.
-# Go does not see what they depend on, so a result is never one it remembers.
-real_packages := ./boshrelease ./cmd/pgkeeper ./deployer/localdirector ./deployer/localdirector/operation/realtest ./test/...
+# Go does not see what they depend on, so a result is never one it remembers. The
+# first wait half of their time, so they go two at a time; the others want two cores.
+real_pairs := ./boshrelease ./deployer/localdirector ./deployer/localdirector/operation/realtest
+real_alone := ./cmd/pgkeeper ./test/...
 
 .PHONY: test
 test: deps-test lint artifacts test-unit test-real ## Everything that must hold before a change lands
 
 .PHONY: test-unit
 test-unit: ## Tests beside the code, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_packages) | paste -sd'|')")
+	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -vxE "$$(go list $(real_pairs) $(real_alone) | paste -sd'|')")
 
 .PHONY: test-real
 test-real: artifacts ## The release, the stock bosh CLI and the whole stack, for real
-	go test -count=1 -timeout 25m -p 1 $(real_packages)
+	go test -count=1 -timeout 25m -p 2 $(real_pairs)
+	go test -count=1 -timeout 25m -p 1 $(real_alone)
 
 .PHONY: test-crash
 test-crash: deps-test artifacts ## Kill parts at random moments of provisions (RUNS=20)

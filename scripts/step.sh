@@ -23,7 +23,8 @@ main() {
   watcher=$!
   # shellcheck disable=SC2064 # the values of now
   trap "kill $watcher 2>/dev/null || true; rm -f '$log'" EXIT
-  "$@" >"$log" 2>&1 </dev/null || status=$?
+  # With garbage left lying up to a bound, Go's compiler takes a tenth less time.
+  GOGC=400 GOMEMLIMIT=1GiB "$@" >"$log" 2>&1 </dev/null || status=$?
   if [ "$status" -ne 0 ]; then
     tail -n 25 "$log" | sed 's/^/    | /'
     printf 'FAILED: %s (exit status %d)\n' "$title" "$status" >&2
