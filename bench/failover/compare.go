@@ -32,7 +32,50 @@ func comparison(all []report.Run) string {
 		}
 		text.WriteString(" " + verdict(setups, name, groups) + " |\n")
 	}
+	return text.String() + summary(setups, faults, groups)
+}
+
+// summary counts the verdicts of each of our setups beside each rival: those
+// that promise the same first.
+func summary(setups []report.Setup, faults []string, groups map[report.Setup]map[string][]report.Run) string {
+	verdicts := []string{"shorter", "shorter, not clearly", "none, theirs in some", "no outage in either", "**longer**, not clearly", "**longer**"}
+	var text strings.Builder
+	text.WriteString("\nOf the faults that both suffered, Holdfast's outage is:\n\n| Holdfast | beside | faults | " + strings.Join(verdicts, " | ") + " |\n" + strings.Repeat("| --- ", len(verdicts)+3) + "|\n")
+	for _, pair := range []struct{ replication, rival string }{{"async", rival}, {"quorum", strict}, {"quorum", rival}} {
+		counts, both := map[string]int{}, 0
+		for _, name := range faults {
+			ours, theirs := suffered(setups, groups, holdfast, pair.replication, name), suffered(setups, groups, pair.rival, "", name)
+			if len(ours) == 0 || len(theirs) == 0 {
+				continue
+			}
+			both++
+			verdict := beside(ours, theirs)
+			if strings.HasPrefix(verdict, "none") {
+				verdict = verdicts[2]
+			}
+			counts[verdict]++
+		}
+		if both == 0 {
+			continue
+		}
+		fmt.Fprintf(&text, "| %s | %s | %d |", pair.replication, pair.rival, both)
+		for _, verdict := range verdicts {
+			fmt.Fprintf(&text, " %d |", counts[verdict])
+		}
+		text.WriteString("\n")
+	}
 	return text.String()
+}
+
+// suffered returns the write outages in seconds of a system's clusters by a
+// fault; with any replication when that is empty.
+func suffered(setups []report.Setup, groups map[report.Setup]map[string][]report.Run, system, replication, name string) []float64 {
+	for _, setup := range setups {
+		if setup.System == system && (replication == "" || setup.Replication == replication) {
+			return outages(groups[setup][name])
+		}
+	}
+	return nil
 }
 
 func cell(runs []report.Run) string {
@@ -56,15 +99,7 @@ func cell(runs []report.Run) string {
 // verdict compares each of our setups with the rival's, and the one that loses
 // nothing also with the rival's of that kind.
 func verdict(setups []report.Setup, name string, groups map[report.Setup]map[string][]report.Run) string {
-	of := func(system string) []float64 {
-		for _, setup := range setups {
-			if setup.System == system {
-				return outages(groups[setup][name])
-			}
-		}
-		return nil
-	}
-	theirs, synchronous := of(rival), of(strict)
+	theirs, synchronous := suffered(setups, groups, rival, "", name), suffered(setups, groups, strict, "", name)
 	var parts []string
 	for _, setup := range setups {
 		ours := outages(groups[setup][name])

@@ -87,6 +87,7 @@ func TestReportJudges(t *testing.T) {
 		"| runs of all faults on clusters | 5 |", "| three healthy nodes within 90 s of it | 5 of 5 |",
 		"| 24.00 (24.00; 1), **72 lost**, two primaries 1×, needs a hand 1× | quorum: shorter, not clearly; async: shorter, not clearly |",
 		"quorum: no outage in either |", "| 0.70 (0.70; 1) | quorum: **longer**, not clearly |",
+		"| async | patroni-tuned | 1 | 0 | 1 | 0 | 0 | 0 | 0 |\n| quorum | patroni-tuned | 4 | 0 | 2 | 0 | 1 | 1 | 0 |\n",
 		"| primary-cut-off | holdfast | 1 | 2 (2) | 0 | 90 | 40 | 40 | 1 of 1 |",
 	} {
 		if !strings.Contains(text, want) {
