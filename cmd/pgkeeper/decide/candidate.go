@@ -101,7 +101,7 @@ func (t *turn) behind(position Position) string {
 	}
 	since := t.now - Instant(t.cfg.PeerFresh)
 	if t.ended() {
-		since = max(since, t.leaderSeen) // asked after the last server had ended
+		since = max(since, t.leaderSeen) // read after the last server had ended
 	}
 	if l.Released && l.Final && t.now.Sub(t.leaderSeen) < t.cfg.Lease && t.view.Sync.Value.Mode != Quorum {
 		return "leaves the lease to a node that has all of the last primary's log"
@@ -152,7 +152,7 @@ func (t *turn) compareCopy(c Copy, position Position, since Instant) string {
 	}
 	p := t.peer(c.Node)
 	switch {
-	case p == nil || p.AskedAt < since || p.AnsweredAt == 0 || p.Status.ID != c.ID || !p.Status.Known:
+	case p == nil || p.seenAt() < since || p.AnsweredAt == 0 || p.Status.ID != c.ID || !p.Status.Known:
 		return "a copy that may have acknowledged writes cannot be compared: " + string(c.Node)
 	case p.Status.Position.Ahead(position):
 		return "a copy that may have acknowledged writes is ahead: " + string(c.Node)
@@ -171,7 +171,7 @@ func (t *turn) compareSeen(position Position, since Instant) string {
 		if !t.view.Members.Value.Has(p.Node, p.Status.ID) || p.AnsweredAt == 0 {
 			continue
 		}
-		if p.AskedAt < since {
+		if p.seenAt() < since {
 			if !p.Failing && t.now.Sub(max(free, t.began)) < 2*t.cfg.Tick {
 				return "compares with " + string(p.Node)
 			}

@@ -2,6 +2,7 @@ package decide_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 )
@@ -66,6 +67,25 @@ func TestComparison(t *testing.T) {
 			why: "cannot be compared: node-0", want: []string{"Detach"}},
 		{name: "it does not stand in for others", node: "node-1", given: primaryDied(lost("node-2"), listed("node-2"), func(s *scene) { s.leader().Previous = copyOn("node-1") }), after: 60 * second,
 			why: "cannot be compared: node-2", want: []string{"Detach"}},
+	})
+}
+
+// TestAnOldPosition: how far another copy had come before the last server ended says
+// nothing of what it acknowledged since, though its node was asked afterwards.
+func TestAnOldPosition(t *testing.T) {
+	justNow := func(age time.Duration) func(*scene) {
+		return func(s *scene) {
+			released("", false)(s)
+			s.peer("node-2").Age = age
+		}
+	}
+	direct := []string{"take 4, primary, sync quorum [node-1 node-2 node-0]"}
+	check(t, []rule{
+		{name: "read now", node: "node-1", given: justNow(0), want: direct},
+		{name: "read before", node: "node-1", given: justNow(20 * time.Millisecond), why: "cannot be compared: node-2", want: []string{}},
+		{name: "read again since", node: "node-1", given: justNow(20 * time.Millisecond), after: second / 4, want: direct},
+		{name: "by a clock that may be slow", node: "node-1", given: justNow(240 * time.Millisecond), after: second / 4, why: "cannot be compared: node-2", want: []string{}},
+		{name: "read long ago by a server that hangs", node: "node-1", given: justNow(5 * second), after: 4 * second, why: "cannot be compared: node-2", want: []string{}},
 	})
 }
 

@@ -45,6 +45,13 @@ func (t *turn) afterStop() {
 	t.startOwn()
 }
 
+// crashedAmid says whether the server crashed before it was stopped, with log that
+// it has not sent: nobody may have all of it, so it goes on as after any crash.
+func (t *turn) crashedAmid() bool {
+	data := &t.in.Local.Data
+	return data.Ended && !data.Clean && !t.draining
+}
+
 // noteHandover ends a switchover whose lease has gone over, and tells who asked
 // for it once somebody has it.
 func (t *turn) noteHandover() {
@@ -69,6 +76,9 @@ func (t *turn) noteHandover() {
 func (t *turn) endHandover(why string) {
 	if t.handover.id != 0 {
 		t.actions = append(t.actions, Reply{ID: t.handover.id, Why: why})
+	}
+	if t.handover.began == t.leftFull && t.crashedAmid() { // full since then; it need not wait once more
+		t.fullSince, t.leftFull = t.leftFull, 0
 	}
 	t.handover = handover{}
 }

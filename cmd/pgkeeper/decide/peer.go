@@ -1,5 +1,7 @@
 package decide
 
+import "time"
+
 // Role is what a node is, in one word, for people and for peers.
 type Role string
 
@@ -31,7 +33,11 @@ type Status struct {
 	// Position is valid when Known: the server runs, or has stopped and its end is exact.
 	Known    bool     `json:"known"`
 	Position Position `json:"position"`
-	History  []Fork   `json:"history"`
+	// SeenAt is when Position was read, by the node's own clock; Age, which who
+	// answers fills in, how long that was before the answer, in nanoseconds.
+	SeenAt  Instant       `json:"-"`
+	Age     time.Duration `json:"position_age"`
+	History []Fork        `json:"history"`
 	// Writable: accepts writes under the lease of Epoch.
 	Writable  bool `json:"writable"`
 	Streaming bool `json:"streaming"`
@@ -59,4 +65,12 @@ type Peer struct {
 	Status     Status
 	// Failing: the latest attempt failed.
 	Failing bool
+}
+
+// seenAt is a time by this node's clock after which the peer's position was read:
+// not the question's, for the answer may be older. The sixteenth makes up for clocks
+// of unequal rate.
+func (p *Peer) seenAt() Instant {
+	age := p.Status.Age
+	return p.AskedAt.Add(-age - age/16)
 }

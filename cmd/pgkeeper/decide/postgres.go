@@ -59,7 +59,7 @@ func (s ServerState) String() string {
 // Server is what runs. Fields after State are those last read and only hold for Up.
 type Server struct {
 	State ServerState
-	// AnsweredAt is when a trivial query last succeeded.
+	// AnsweredAt is when the look that last succeeded began.
 	AnsweredAt Instant
 	InRecovery bool
 	Timeline   uint32

@@ -9,9 +9,10 @@ func (t *turn) status() Status {
 		Node: t.cfg.Node, ID: t.me(), Role: t.role, Why: t.why,
 		Epoch: max(t.lease().Epoch, t.detached), Known: known, Position: position, History: t.history(),
 		Detached: t.detached, Promised: t.now < t.promisedUntil, Leaving: t.draining,
-		Disk: local.Disk.room(),
+		Disk: local.Disk.room(), SeenAt: t.now,
 	}
 	if s.State == Up {
+		st.SeenAt = s.AnsweredAt
 		st.Upstream = s.Upstream
 		st.Streaming = s.InRecovery && s.Streaming
 	}

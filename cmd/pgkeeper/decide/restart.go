@@ -37,6 +37,9 @@ func (t *turn) holder() {
 func (t *turn) restart() {
 	t.is(Restarting, "its server has ended")
 	t.renew()
+	if t.handover.active && t.crashedAmid() {
+		t.endHandover("the server crashed before it was stopped")
+	}
 	if t.handover.active {
 		t.afterStop()
 		return

@@ -66,6 +66,45 @@ func TestAFullDiskAgain(t *testing.T) {
 	})
 }
 
+// TestAFullDiskEndsTheServer while it hands over. With async replication nobody may have
+// the last of its log: it starts again and hands over then.
+func TestAFullDiskEndsTheServer(t *testing.T) {
+	crashed := func(s *scene) {
+		ended(decide.KindCheckpoint)(s)
+		s.gone(at(1, 1100), true)
+		s.data().Ended, s.data().Clean = true, false
+	}
+	started := func(s *scene) {
+		s.end(decide.KindStart, decide.OK)
+		s.seen.Local.Guard.Deadline = s.seen.Now.Add(4 * second)
+		s.seen.Local.Server = decide.Server{State: decide.Up, Timeline: 1, Written: 1150, Slots: []decide.Node{"node-1", "node-2"},
+			Standbys: []decide.Standby{{Node: "node-1", Streaming: true}, {Node: "node-2", Streaming: true}}}
+	}
+	begin := func(mode decide.Mode) *scene {
+		s := as("node-0", mode).steady()
+		both(room(decide.Disk{Size: gib}), roomy("node-2"))(s)
+		lines(t, s, s.pass(second), "Checkpoint")
+		return s
+	}
+	t.Run("async", func(t *testing.T) {
+		play(t, begin(decide.Async), []step{
+			{name: "starts again", given: crashed, after: second / 2, want: []string{"start primary"}},
+			{name: "hands over as soon as it has been full for a second", given: started, after: second, want: []string{"Checkpoint"}},
+		})
+	})
+	t.Run("quorum: what was acknowledged a standby has", func(t *testing.T) {
+		play(t, begin(decide.Quorum), []step{
+			{name: "hands over once it has compared with them", given: crashed, after: second / 2, want: []string{`release for "node-1"`}},
+		})
+	})
+	t.Run("who asked for a switchover is told", func(t *testing.T) {
+		s := as("node-0", decide.Async).steady()
+		switchover("node-2")(s)
+		s.decide()
+		play(t, s, []step{{name: "told", given: crashed, after: second / 2, want: []string{"refuse: the server crashed before it was stopped", "start primary"}}})
+	})
+}
+
 // TestRoomIsPublished for the primary to see.
 func TestRoomIsPublished(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/boottime"
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/decide"
 	"github.com/holdfast-osb/holdfast/cmd/pgkeeper/status"
 )
@@ -12,7 +13,9 @@ import (
 func (k *Keeper) Report() status.Report {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.facts.report
+	report := k.facts.report
+	report.Age = boottime.Now().Sub(report.SeenAt)
+	return report
 }
 
 // takeReport notes what was decided, for peers and people. mu is held.

@@ -64,12 +64,13 @@ type seenStandby struct {
 
 // Observe asks the running server. An error means that it does not answer.
 func (c *Cluster) Observe(ctx context.Context) (decide.Server, error) {
+	began := boottime.Now() // nothing that is seen is older
 	s, err := c.look(ctx)
 	if err != nil {
 		return decide.Server{}, err
 	}
 	server := decide.Server{
-		State: decide.Up, AnsweredAt: boottime.Now(), InRecovery: s.Recovery, ReceiverGone: s.Receiver == nil && !s.Receiving,
+		State: decide.Up, AnsweredAt: began, InRecovery: s.Recovery, ReceiverGone: s.Receiver == nil && !s.Receiving,
 		Streaming: s.Receiver != nil && s.Receiver.Status == "streaming", Upstream: decide.Node(text(s.Upstream)),
 		SyncNames: c.effective(parseSyncNames(s.SyncNames)),
 	}

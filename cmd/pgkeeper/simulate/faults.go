@@ -86,7 +86,7 @@ func (w *world) inject(f *fault) {
 		})
 	case fullDisk:
 		n.full++
-		end(func() { n.full-- })
+		end(func() { n.full--; n.spared = n.full > 0 })
 	case freeze:
 		vm := n.vm
 		n.freeze()

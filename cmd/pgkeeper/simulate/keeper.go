@@ -223,6 +223,7 @@ func (k *keeper) poll(i int) {
 			return
 		}
 		status := other.keeper.status
+		status.Age = other.clock().Sub(status.SeenAt)
 		w.reply(other, n, gen, func() {
 			if p.sentAt != began {
 				return

@@ -232,6 +232,13 @@ func (s *server) client() {
 	if !s.writable() {
 		return
 	}
+	if n.full > 0 && !n.spared && w.chance(0.3) {
+		w.tracef(n, "server finds no room for its log")
+		n.spared = true // the next start gives the reserve up
+		n.disk.lsn += decide.LSN(w.between(1, 300))
+		s.crash()
+		return
+	}
 	if !s.hung && n.full == 0 {
 		n.disk.lsn += decide.LSN(w.between(1, 300))
 		if len(s.syncNames) == 0 {

@@ -123,7 +123,8 @@ type node struct {
 	vm       uint32 // counts boots
 	bootAt   int64
 	frozen   bool
-	full     int // faults under way that fill its disk
+	full     int  // faults under way that fill its disk
+	spared   bool // it has crashed of that, and given its reserve up
 	deferred []event
 
 	disk   disk

@@ -1,6 +1,10 @@
 package manifest
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
+)
 
 // changes compares two hashes. What is shown may be redacted; what is compared
 // is not.
@@ -12,9 +16,9 @@ type changes struct {
 // lines lists what changed, keys of before first. A hash that changed inside
 // appears as its key, unmarked, with the changes below it.
 func (c changes) lines(indent int) []line {
-	keys := slices.Clone(c.before.keys)
-	for _, k := range c.after.keys {
-		if !c.before.has(k) {
+	keys := slices.Clone(c.before.Keys)
+	for _, k := range c.after.Keys {
+		if !c.before.Has(k) {
 			keys = append(keys, k)
 		}
 	}
@@ -26,10 +30,10 @@ func (c changes) lines(indent int) []line {
 }
 
 func (c changes) key(k string, indent int) []line {
-	old, _ := c.before.get(k)
-	new, _ := c.after.get(k)
-	shownOld, _ := c.shownBefore.get(k)
-	shownNew, _ := c.shownAfter.get(k)
+	old, _ := get(c.before, k)
+	new, _ := get(c.after, k)
+	shownOld, _ := get(c.shownBefore, k)
+	shownNew, _ := get(c.shownAfter, k)
 	if equal(old, new) {
 		return nil
 	}
@@ -91,7 +95,7 @@ func compareLists(old, new, shownOld, shownNew []any, indent int) []line {
 		if isHash && identity != "" {
 			i := slices.IndexFunc(removed, func(r element) bool {
 				o, ok := open(r.value).(*hash)
-				return ok && equal(o.values[identity], h.values[identity])
+				return ok && equal(o.Values[identity], h.Values[identity])
 			})
 			if i >= 0 {
 				was := removed[i]
@@ -119,8 +123,8 @@ func changedElement(was, is element, identity string, indent int) []line {
 	if len(below) == 0 {
 		return nil
 	}
-	head := newHash(1)
-	head.set(identity, shownNew.values[identity])
+	head := psych.NewHash(1)
+	head.Set(identity, shownNew.Values[identity])
 	return append(unheaded(yamlLines([]any{head}), indent, nil), below...)
 }
 
@@ -152,7 +156,7 @@ func identityKey(list []element) string {
 				continue
 			}
 			h, ok := open(e.value).(*hash)
-			v, _ := h.get(key)
+			v, _ := get(h, key)
 			all = all && ok && v != nil && v != false
 		}
 		if all {

@@ -3,6 +3,8 @@ package manifest
 import (
 	"slices"
 	"strings"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 // CloudConfig is a checked cloud config.
@@ -54,16 +56,16 @@ var cloudLists = []string{"azs", "vm_types", "disk_types", "networks", "vm_exten
 // MergeConfigs joins the cloud configs of different names into one: lists are
 // joined, `compilation` may be given once. None at all make an empty one.
 func MergeConfigs(configs ...*Document) (*Document, error) {
-	out := newHash(len(cloudLists) + 1)
+	out := psych.NewHash(len(cloudLists) + 1)
 	for _, c := range configs {
-		if len(c.root.keys) == 0 {
+		if len(c.root.Keys) == 0 {
 			continue
 		}
 		r := read(c.root)
 		for _, key := range cloudLists {
-			have, _ := out.get(key)
+			have, _ := get(out, key)
 			list, _ := have.([]any)
-			out.set(key, slices.Concat([]any{}, list, r.listOr(key)))
+			out.Set(key, slices.Concat([]any{}, list, r.listOr(key)))
 		}
 		compilation := r.hashOr("compilation")
 		if r.err != nil {
@@ -72,10 +74,10 @@ func MergeConfigs(configs ...*Document) (*Document, error) {
 		if compilation == nil {
 			continue
 		}
-		if out.has("compilation") {
+		if out.Has("compilation") {
 			return nil, faultf(CodeCloudConfigMerge, "Cloud config 'compilation' key cannot be defined in multiple cloud configs.")
 		}
-		out.set("compilation", compilation)
+		out.Set("compilation", compilation)
 	}
 	return &Document{root: out}, nil
 }

@@ -1,6 +1,10 @@
 package manifest
 
-import "maps"
+import (
+	"maps"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
+)
 
 // CloudProperties are those a VM of the local director understands.
 type CloudProperties struct {
@@ -54,7 +58,7 @@ func cloudProperties(of string, given map[string]any) (CloudProperties, error) {
 	case nil:
 	case int:
 		out.CPUs = float64(v)
-	case Float:
+	case psych.Float:
 		out.CPUs = float64(v)
 	default:
 		return out, faultf(CodeValidationInvalidType, "Property 'cpu' value (%s) in cloud_properties of %s did not match the required type 'Numeric'", inspectScalar(v), of)

@@ -1,5 +1,7 @@
 package manifest
 
+import "github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
+
 // DiffLine is a line of a diff with "added", "removed" or nil; it encodes as
 // the director's JSON pair.
 type DiffLine [2]any
@@ -33,7 +35,7 @@ func DiffConfigs(before, after *Document) []DiffLine {
 
 func rootOf(d *Document) *hash {
 	if d == nil {
-		return newHash(0)
+		return psych.NewHash(0)
 	}
 	return d.root
 }
@@ -48,8 +50,8 @@ func (s DiffSide) merged(have Available) (*hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range cloud.root.keys {
-		root.set(k, cloud.root.values[k])
+	for _, k := range cloud.root.Keys {
+		root.Set(k, cloud.root.Values[k])
 	}
 	return root, nil
 }

@@ -3,6 +3,8 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 // Document is a YAML hash as it was written: nothing is checked but that, and
@@ -16,7 +18,7 @@ func Read(text []byte) (*Document, error) {
 	if len(text) == 0 {
 		return nil, faultf(CodeBadManifest, "Manifest should not be empty")
 	}
-	v, err := parseYAML(text)
+	v, err := psych.Parse(text)
 	if err != nil {
 		return nil, faultf(CodeBadManifest, "Incorrect YAML structure of the uploaded manifest: #<Psych::SyntaxError: %s>", err)
 	}
@@ -24,7 +26,7 @@ func Read(text []byte) (*Document, error) {
 	if !ok {
 		return nil, faultf(CodeBadManifest, "Manifest should be a hash")
 	}
-	if !root.has("name") {
+	if !root.Has("name") {
 		return nil, faultf(CodeValidationMissingField, "Deployment manifest must have a 'name' key")
 	}
 	d := &Document{root: root}
@@ -38,7 +40,7 @@ func Read(text []byte) (*Document, error) {
 // ReadConfig parses the text of a config: cloud, runtime or any other. Its
 // faults are those of the director's /configs (440011).
 func ReadConfig(text []byte) (*Document, error) {
-	v, err := parseYAML(text)
+	v, err := psych.Parse(text)
 	if err != nil {
 		return nil, faultf(CodeBadConfig, "Config must be valid YAML: %s", err)
 	}
@@ -59,7 +61,7 @@ func (d *Document) Name() string {
 }
 
 // Tree is the document as data of the caller's own: map[string]any, []any,
-// string, int, Float, bool and nil.
+// string, int, psych.Float, bool and nil.
 func (d *Document) Tree() map[string]any { return plainMap(d.root) }
 
 // YAML renders the document as the director stores and shows configs.
@@ -79,17 +81,17 @@ func (d *Document) Replace(replace func(text string, key bool) (any, error)) (*D
 func replaceStrings(v any, replace func(string, bool) (any, error)) (any, error) {
 	switch v := v.(type) {
 	case *hash:
-		out := newHash(len(v.keys))
-		for _, k := range v.keys {
+		out := psych.NewHash(len(v.Keys))
+		for _, k := range v.Keys {
 			key, err := replaceKey(k, replace)
 			if err != nil {
 				return nil, err
 			}
-			value, err := replaceStrings(v.values[k], replace)
+			value, err := replaceStrings(v.Values[k], replace)
 			if err != nil {
 				return nil, err
 			}
-			out.set(key, value)
+			out.Set(key, value)
 		}
 		return out, nil
 	case []any:
@@ -120,9 +122,9 @@ func replaceStrings(v any, replace func(string, bool) (any, error)) (any, error)
 func seal(v any) any {
 	switch v := v.(type) {
 	case *hash:
-		out := newHash(len(v.keys))
-		for _, k := range v.keys {
-			out.set(k, seal(v.values[k]))
+		out := psych.NewHash(len(v.Keys))
+		for _, k := range v.Keys {
+			out.Set(k, seal(v.Values[k]))
 		}
 		return out
 	case []any:
@@ -152,9 +154,9 @@ func replaceKey(k string, replace func(string, bool) (any, error)) (string, erro
 func ordered(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		out := newHash(len(v))
+		out := psych.NewHash(len(v))
 		for _, k := range sortedKeys(v) {
-			out.set(k, ordered(v[k]))
+			out.Set(k, ordered(v[k]))
 		}
 		return out
 	case []any:
@@ -167,9 +169,9 @@ func ordered(v any) any {
 		if v == float64(int(v)) {
 			return int(v)
 		}
-		return Float(v)
+		return psych.Float(v)
 	case json.Number:
-		return resolveScalar(v.String())
+		return psych.Scalar(v.String())
 	case int64:
 		return int(v)
 	default:

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 // wantFault checks code and text; a text that ends with … is a beginning.
@@ -89,11 +90,11 @@ func TestScalarsMeanWhatRubyMakesOfThem(t *testing.T) {
 		"": nil, "~": nil, "null": nil, "nil": "nil",
 		"10": 10, "-3": -3, "+4": 4, "0755": 493, "08": "08", "0x1f": 31, "0b101": 5, "1_000": 1000, "1,000": 1000,
 		"10:30": 630, "22:22:22": 80542, "10:99": "10:99",
-		"1.0": manifest.Float(1), "-1.5e+3": manifest.Float(-1500), "1e3": "1e3", ".5": manifest.Float(0.5), ".": ".", "1.0.0": "1.0.0",
-		".inf": manifest.Float(math.Inf(1)), "-.inf": manifest.Float(math.Inf(-1)),
+		"1.0": psych.Float(1), "-1.5e+3": psych.Float(-1500), "1e3": "1e3", ".5": psych.Float(0.5), ".": ".", "1.0.0": "1.0.0",
+		".inf": psych.Float(math.Inf(1)), "-.inf": psych.Float(math.Inf(-1)),
 		"2020-01-01": "2020-01-01", "10.0.0.1": "10.0.0.1", ":sym": ":sym",
 		`"10"`: "10", "'yes'": "yes", "!!str 10": "10", "!!int 10": 10, "!!binary aGk=": "hi",
-		"99999999999999999999": manifest.Float(1e20),
+		"99999999999999999999": psych.Float(1e20),
 		"|-\n  a\n  b":         "a\nb",
 	}
 	for text, want := range cases {
@@ -105,7 +106,7 @@ func TestScalarsMeanWhatRubyMakesOfThem(t *testing.T) {
 }
 
 func TestFloatsKeepTheirFractionInTemplates(t *testing.T) {
-	for in, want := range map[manifest.Float]string{1: "1.0", 1.5: "1.5", 1e20: "1.0e+20", 1e15: "1000000000000000.0", 0.0001: "0.0001", 0.00001: "1.0e-05", 0: "0.0"} {
+	for in, want := range map[psych.Float]string{1: "1.0", 1.5: "1.5", 1e20: "1.0e+20", 1e15: "1000000000000000.0", 0.0001: "0.0001", 0.00001: "1.0e-05", 0: "0.0"} {
 		if in.String() != want {
 			t.Errorf("got %s, want %s", in, want)
 		}
@@ -113,7 +114,7 @@ func TestFloatsKeepTheirFractionInTemplates(t *testing.T) {
 			t.Errorf("got JSON %s, %v, want %s", text, err, want)
 		}
 	}
-	if _, err := json.Marshal(manifest.Float(math.NaN())); err == nil {
+	if _, err := json.Marshal(psych.Float(math.NaN())); err == nil {
 		t.Error("NaN became JSON")
 	}
 }

@@ -17,7 +17,7 @@ func (p *parser) features() error {
 		{"converge_variables", &f.ConvergeVariables},
 		{"use_tmpfs_config", new(bool)},
 	} {
-		v, given := h.get(one.key)
+		v, given := get(h, one.key)
 		if !given {
 			continue
 		}
@@ -29,7 +29,7 @@ func (p *parser) features() error {
 	}
 	if f.UseLinkDNSNames {
 		for _, key := range []string{"use_short_dns_addresses", "use_dns_addresses"} {
-			if v, given := h.get(key); given && v == false {
+			if v, given := get(h, key); given && v == false {
 				return faultf(CodeIncompatibleFeatures, "cannot enable `use_link_dns_names` when `%s` is explicitly disabled", key)
 			}
 		}

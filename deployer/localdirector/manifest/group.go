@@ -1,6 +1,10 @@
 package manifest
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
+)
 
 // maxInstances of one group: far beyond what one machine carries, and small
 // enough that a typing error does not cost the director's memory.
@@ -18,7 +22,7 @@ func (p *parser) group(spec any) (InstanceGroup, error) {
 	if r.has("template") || r.has("templates") {
 		return g, faultf(CodeV1DeprecatedTemplate, "Instance group '%s' specifies template or templates. This is no longer supported, please use jobs instead", g.Name)
 	}
-	if jobs, _ := r.h.get("jobs"); jobs == nil {
+	if jobs, _ := get(r.h, "jobs"); jobs == nil {
 		return g, faultf(CodeValidationMissingField, "Instance group '%s' does not specify jobs key", g.Name)
 	}
 	for _, part := range []func(*reader, *InstanceGroup) error{
@@ -139,7 +143,7 @@ func (p *parser) groupUpdate(r *reader, g *InstanceGroup) (err error) {
 		return r.err
 	}
 	if spec == nil {
-		spec = newHash(0)
+		spec = psych.NewHash(0)
 	}
 	g.Update, err = parseUpdate(spec, &p.m.Update, p.opts)
 	return err

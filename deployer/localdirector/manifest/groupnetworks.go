@@ -40,7 +40,7 @@ func (p *parser) groupNetwork(spec any, g *InstanceGroup) (GroupNetwork, error) 
 	if r.err != nil {
 		return n, r.err
 	}
-	raw := r.h.values["static_ips"]
+	raw := r.h.Values["static_ips"]
 	ranges, err := parseRanges(raw)
 	if err != nil {
 		return n, err

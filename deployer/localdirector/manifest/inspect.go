@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 const redacted = "<redacted>"
@@ -42,13 +44,13 @@ func inspectTo(b *strings.Builder, v any, hide bool) {
 			return
 		}
 		b.WriteByte('{')
-		for i, k := range v.keys {
+		for i, k := range v.Keys {
 			if i > 0 {
 				b.WriteString(", ")
 			}
 			b.WriteString(rubyQuote(k))
 			b.WriteString("=>")
-			inspectTo(b, v.values[k], hide || hiddenKeys[k])
+			inspectTo(b, v.Values[k], hide || hiddenKeys[k])
 		}
 		b.WriteByte('}')
 	case []any:
@@ -79,7 +81,7 @@ func inspectScalar(v any) string {
 		return strconv.Itoa(v)
 	case bool:
 		return strconv.FormatBool(v)
-	case Float:
+	case psych.Float:
 		return v.String()
 	default:
 		return fmt.Sprintf("%v", v)
@@ -103,7 +105,7 @@ func rubyClass(v any) string {
 		return "String"
 	case int:
 		return "Integer"
-	case Float:
+	case psych.Float:
 		return "Float"
 	case bool:
 		if v {

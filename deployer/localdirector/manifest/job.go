@@ -1,6 +1,10 @@
 package manifest
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
+)
 
 func (p *parser) groupJobs(r *reader, g *InstanceGroup) error {
 	specs, own := r.list("jobs"), r.hashOr("properties")
@@ -54,21 +58,21 @@ func (p *parser) job(spec any, g *InstanceGroup, inherited *hash) (Job, error) {
 
 // mergeHashes merges deeply; the second one wins.
 func mergeHashes(a, b *hash) *hash {
-	out := newHash(0)
+	out := psych.NewHash(0)
 	for _, h := range []*hash{a, b} {
 		if h == nil {
 			continue
 		}
-		for _, k := range h.keys {
-			have, ok1 := out.get(k)
-			add, ok2 := h.get(k)
+		for _, k := range h.Keys {
+			have, ok1 := get(out, k)
+			add, ok2 := get(h, k)
 			old, isHash1 := have.(*hash)
 			new, isHash2 := add.(*hash)
 			if ok1 && ok2 && isHash1 && isHash2 {
-				out.set(k, mergeHashes(old, new))
+				out.Set(k, mergeHashes(old, new))
 				continue
 			}
-			out.set(k, h.values[k])
+			out.Set(k, h.Values[k])
 		}
 	}
 	return out

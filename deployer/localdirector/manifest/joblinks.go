@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 )
 
@@ -20,15 +21,15 @@ func parseJobLinks(r *reader, group string, j *Job) error {
 	j.Provides = map[string]Provide{}
 	j.Consumes = map[string]Consume{}
 	if provides != nil {
-		for _, name := range provides.keys {
-			one, wrong := parseProvide(provides.values[name], name, where)
+		for _, name := range provides.Keys {
+			one, wrong := parseProvide(provides.Values[name], name, where)
 			j.Provides[name] = one
 			faults = append(faults, wrong...)
 		}
 	}
 	if consumes != nil {
-		for _, name := range consumes.keys {
-			one, wrong := parseConsume(consumes.values[name], name, where)
+		for _, name := range consumes.Keys {
+			one, wrong := parseConsume(consumes.Values[name], name, where)
 			j.Consumes[name] = one
 			faults = append(faults, wrong...)
 		}
@@ -71,12 +72,12 @@ func parseProvide(spec any, name, where string) (Provide, []string) {
 	if !ok {
 		return Provide{}, []string{fmt.Sprintf("Provider '%s' %s specified in the manifest should only be a hash or string 'nil'", name, where)}
 	}
-	if h.has("name") || h.has("type") {
+	if h.Has("name") || h.Has("type") {
 		return Provide{}, []string{nameOrType(name, where)}
 	}
 	r := read(h)
 	p := Provide{As: r.strOr("as", "")}
-	if shared, _ := h.get("shared"); shared == true {
+	if shared, _ := get(h, "shared"); shared == true {
 		p.Shared = true
 	}
 	if r.err != nil {
@@ -100,25 +101,25 @@ func parseConsume(spec any, name, where string) (Consume, []string) {
 	}
 	var faults []string
 	for _, key := range []string{"instances", "properties"} {
-		if h.has(key) && h.has("from") {
+		if h.Has(key) && h.Has("from") {
 			faults = append(faults, fmt.Sprintf("Cannot specify both '%s' and 'from' keys for link '%s' %s.", key, name, where))
 		}
 	}
-	if h.has("properties") && !h.has("instances") {
+	if h.Has("properties") && !h.Has("instances") {
 		faults = append(faults, fmt.Sprintf("Cannot specify 'properties' without 'instances' for link '%s' %s.", name, where))
 	}
-	if ip, given := h.get("ip_addresses"); given && ip != true && ip != false {
+	if ip, given := get(h, "ip_addresses"); given && ip != true && ip != false {
 		faults = append(faults, fmt.Sprintf("Cannot specify non boolean values for 'ip_addresses' field for link '%s' %s.", name, where))
 	}
-	if h.has("name") || h.has("type") {
+	if h.Has("name") || h.Has("type") {
 		faults = append(faults, nameOrType(name, where))
 	}
 	r := read(h)
 	c := Consume{From: r.strOr("from", ""), Deployment: r.strOr("deployment", ""), Network: r.strOr("network", "")}
-	if h.has("instances") || h.has("properties") || h.has("address") {
+	if h.Has("instances") || h.Has("properties") || h.Has("address") {
 		c.Manual = &ManualLink{Address: r.strOr("address", ""), Properties: plainMap(r.hashOr("properties"))}
 		for _, i := range r.listOr("instances") {
-			c.Manual.Instances = append(c.Manual.Instances, plain(i))
+			c.Manual.Instances = append(c.Manual.Instances, psych.Plain(i, open))
 		}
 	}
 	if r.err != nil {

@@ -50,7 +50,7 @@ type parser struct {
 // BOSH no longer knows.
 func refuseMoved(root *hash) error {
 	for _, key := range []string{"vm_types", "azs", "disk_types", "compilation"} {
-		if root.has(key) {
+		if root.Has(key) {
 			return faultf(CodeDeploymentInvalidProperty,
 				"Deployment manifest contains '%s' section, but this can only be set in a cloud-config.", key)
 		}
@@ -65,7 +65,7 @@ func refuseMoved(root *hash) error {
 		{"jobs", CodeV1DeprecatedJob, "Jobs are no longer supported, please use instance groups instead"},
 		{"resource_pools", CodeV1DeprecatedResourcePools, "resource_pools is no longer supported. You must now define resources in a cloud-config"},
 	} {
-		if root.has(old.key) {
+		if root.Has(old.key) {
 			return faultf(old.code, "%s", old.text)
 		}
 	}
@@ -136,13 +136,13 @@ func parseTags(r *reader) (map[string]string, error) {
 	if h == nil {
 		return nil, r.err
 	}
-	out := make(map[string]string, len(h.keys))
-	for _, k := range h.keys {
-		switch v := open(h.values[k]).(type) {
+	out := make(map[string]string, len(h.Keys))
+	for _, k := range h.Keys {
+		switch v := open(h.Values[k]).(type) {
 		case string:
 			out[k] = v
 		case *hash, []any:
-			return nil, faultf(CodeValidationInvalidType, "Property '%s' value (%s) in tags did not match the required type 'String'", k, inspect(h.values[k]))
+			return nil, faultf(CodeValidationInvalidType, "Property '%s' value (%s) in tags did not match the required type 'String'", k, inspect(h.Values[k]))
 		case nil:
 			out[k] = ""
 		default:

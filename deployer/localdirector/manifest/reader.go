@@ -1,6 +1,10 @@
 package manifest
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
+)
 
 // reader takes typed properties out of a hash. It keeps the first fault and
 // does nothing more after it, so that callers read everything they need and
@@ -35,7 +39,7 @@ func (r *reader) value(key, kind string, required bool) (any, bool) {
 	if r.err != nil {
 		return nil, false
 	}
-	v, ok := r.h.get(key)
+	v, ok := get(r.h, key)
 	if !ok {
 		if required {
 			r.fail(faultf(CodeValidationMissingField, "Required property '%s' was not specified in object (%s)", key, inspect(r.object)))
@@ -46,12 +50,12 @@ func (r *reader) value(key, kind string, required bool) (any, bool) {
 		switch n := v.(type) {
 		case int:
 			return strconv.Itoa(n), true
-		case Float:
+		case psych.Float:
 			return n.String(), true
 		}
 	}
 	if !isKind(v, kind) {
-		shown := r.h.values[key]
+		shown := r.h.Values[key]
 		if hiddenKeys[key] {
 			shown = interpolated{}
 		}
@@ -77,7 +81,7 @@ func isKind(v any, kind string) bool {
 	return false
 }
 
-func (r *reader) has(key string) bool { return r.h.has(key) }
+func (r *reader) has(key string) bool { return r.h.Has(key) }
 
 func (r *reader) str(key string) string {
 	v, _ := r.value(key, "String", true)

@@ -3,13 +3,15 @@ package manifest
 import (
 	"net/url"
 	"strings"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 // redactHash hides values below `properties` and `bosh` (of env), and the
 // credentials in the URLs of releases.
 func redactHash(h *hash) *hash {
 	out := redactIn(h, false).(*hash)
-	releases, _ := out.get("releases")
+	releases, _ := get(out, "releases")
 	list, ok := releases.([]any)
 	if !ok {
 		return out
@@ -18,17 +20,17 @@ func redactHash(h *hash) *hash {
 	for i, e := range list {
 		shown[i] = redactURL(e)
 	}
-	out.set("releases", shown)
+	out.Set("releases", shown)
 	return out
 }
 
 func redactIn(v any, hide bool) any {
 	switch v := open(v).(type) {
 	case *hash:
-		out := newHash(len(v.keys))
-		for _, k := range v.keys {
-			_, below := open(v.values[k]).(*hash)
-			out.set(k, redactIn(v.values[k], hide || below && (k == "properties" || k == "bosh")))
+		out := psych.NewHash(len(v.Keys))
+		for _, k := range v.Keys {
+			_, below := open(v.Values[k]).(*hash)
+			out.Set(k, redactIn(v.Values[k], hide || below && (k == "properties" || k == "bosh")))
 		}
 		return out
 	case []any:
@@ -50,7 +52,7 @@ func redactURL(v any) any {
 	if !ok {
 		return v
 	}
-	text, _ := h.get("url")
+	text, _ := get(h, "url")
 	s, ok := text.(string)
 	if !ok {
 		return v
@@ -64,10 +66,10 @@ func redactURL(v any) any {
 	if _, has := u.User.Password(); has {
 		hidden += ":" + redacted
 	}
-	out := newHash(len(h.keys))
-	for _, k := range h.keys {
-		out.set(k, h.values[k])
+	out := psych.NewHash(len(h.Keys))
+	for _, k := range h.Keys {
+		out.Set(k, h.Values[k])
 	}
-	out.set("url", u.Scheme+"://"+hidden+"@"+rest)
+	out.Set("url", u.Scheme+"://"+hidden+"@"+rest)
 	return out
 }

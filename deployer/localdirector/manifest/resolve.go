@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 )
 
@@ -59,11 +60,11 @@ func (d *Document) Resolved(have Available) (*Document, error) {
 // resolveVersions returns a copy of a manifest whose releases and stemcells
 // have the versions that "latest" means now.
 func resolveVersions(root *hash, have Available) (*hash, error) {
-	out := newHash(len(root.keys))
-	for _, k := range root.keys {
-		list, isList := open(root.values[k]).([]any)
+	out := psych.NewHash(len(root.Keys))
+	for _, k := range root.Keys {
+		list, isList := open(root.Values[k]).([]any)
 		if !isList || (k != "stemcells" && k != "releases") {
-			out.set(k, root.values[k])
+			out.Set(k, root.Values[k])
 			continue
 		}
 		resolved := make([]any, len(list))
@@ -79,7 +80,7 @@ func resolveVersions(root *hash, have Available) (*hash, error) {
 			}
 			resolved[i] = entry
 		}
-		out.set(k, resolved)
+		out.Set(k, resolved)
 	}
 	return out, nil
 }
@@ -87,25 +88,25 @@ func resolveVersions(root *hash, have Available) (*hash, error) {
 func (a Available) resolveEntry(section string, h *hash) (*hash, error) {
 	r := read(h)
 	version, name, os := r.strOr("version", ""), r.strOr("name", ""), r.strOr("os", "")
-	if r.err != nil || !h.has("version") {
+	if r.err != nil || !h.Has("version") {
 		return h, nil // what is wrong with it is said when it is read in full
 	}
-	out := newHash(len(h.keys) + 1)
-	for _, k := range h.keys {
-		out.set(k, h.values[k])
+	out := psych.NewHash(len(h.Keys) + 1)
+	for _, k := range h.Keys {
+		out.Set(k, h.Values[k])
 	}
 	if section == "releases" {
 		v, err := a.resolveRelease(name, version)
-		out.set("version", v)
+		out.Set("version", v)
 		return out, err
 	}
 	v, err := a.resolveStemcell(name, os, version)
 	if err != nil {
 		return nil, err
 	}
-	out.set("version", v)
+	out.Set("version", v)
 	if found, err := a.stemcell(Stemcell{Name: name, OS: os, Version: v}); err == nil && os == "" {
-		out.set("os", found.OS)
+		out.Set("os", found.OS)
 	}
 	return out, nil
 }

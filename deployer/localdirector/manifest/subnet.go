@@ -21,10 +21,10 @@ func (c *CloudConfig) parseSubnet(network string, spec any) (Subnet, error) {
 	if s.Gateway, err = parseGateway(network, gateway, s.Range); err != nil {
 		return s, err
 	}
-	if s.Reserved, err = parseReserved(network, r.h.values["reserved"], s.Range); err != nil {
+	if s.Reserved, err = parseReserved(network, r.h.Values["reserved"], s.Range); err != nil {
 		return s, err
 	}
-	if s.Static, err = parseStatic(network, r.h.values["static"], &s); err != nil {
+	if s.Static, err = parseStatic(network, r.h.Values["static"], &s); err != nil {
 		return s, err
 	}
 	if s.DNS, err = parseDNS(network, dns); err != nil {

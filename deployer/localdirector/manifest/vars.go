@@ -12,9 +12,9 @@ func parseVariables(root *reader) ([]Variable, error) {
 		return nil, root.err
 	}
 	mode := "no-overwrite"
-	if features, _ := root.h.get("features"); features != nil {
+	if features, _ := get(root.h, "features"); features != nil {
 		if h, ok := features.(*hash); ok {
-			if converge, _ := h.get("converge_variables"); converge == true {
+			if converge, _ := get(h, "converge_variables"); converge == true {
 				mode = "converge"
 			}
 		}
@@ -41,14 +41,14 @@ func parseVariables(root *reader) ([]Variable, error) {
 
 func parseVariable(h *hash, mode string) (Variable, error) {
 	v := Variable{UpdateMode: mode}
-	if !h.has("name") {
+	if !h.Has("name") {
 		return v, faultf(CodeVariablesInvalidFormat, "At least one of the variables is missing the 'name' key; 'name' must be specified")
 	}
-	name, _ := h.get("name")
+	name, _ := get(h, "name")
 	if v.Name, _ = name.(string); strings.TrimSpace(v.Name) == "" {
 		return v, faultf(CodeVariablesInvalidFormat, "At least one of the variables has an empty 'name'; 'name' must not be empty or nil")
 	}
-	kind, given := h.get("type")
+	kind, given := get(h, "type")
 	switch {
 	case !given:
 		return v, faultf(CodeVariablesInvalidFormat, "Type for variable '%s' is missing; 'type' must be specified", v.Name)
@@ -61,17 +61,17 @@ func parseVariable(h *hash, mode string) (Variable, error) {
 	if strings.TrimSpace(v.Type) == "" {
 		return v, faultf(CodeVariablesInvalidFormat, "Type for variable '%s' is empty; 'type' must not be empty", v.Name)
 	}
-	if consumes, _ := h.get("consumes"); consumes != nil {
+	if consumes, _ := get(h, "consumes"); consumes != nil {
 		return v, faultf(CodeVariablesInvalidFormat, "Variable '%s' consumes links, for which the local director has no DNS names; give 'alternative_names' in its options", v.Name)
 	}
-	if options, _ := h.get("options"); options != nil {
+	if options, _ := get(h, "options"); options != nil {
 		o, ok := options.(*hash)
 		if !ok {
 			return v, faultf(CodeVariablesInvalidFormat, "options of variable with name '%s' is not a Hash", v.Name)
 		}
 		v.Options = plainMap(o)
 	}
-	if mode, _ := h.get("update_mode"); mode != nil {
+	if mode, _ := get(h, "update_mode"); mode != nil {
 		text, ok := mode.(string)
 		if !ok {
 			return v, faultf(CodeVariablesInvalidFormat, "Update mode for variable '%s' must be a String, but was '%s'", v.Name, inspect(mode))

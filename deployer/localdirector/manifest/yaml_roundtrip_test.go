@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 func TestWhatIsShownReadsBackTheSame(t *testing.T) {
@@ -21,7 +22,7 @@ func TestWhatIsShownReadsBackTheSame(t *testing.T) {
 	scalars := rapid.OneOf(rapid.Map(texts, func(s string) any { return s }),
 		rapid.Map(rapid.IntRange(-1e6, 1e6), func(n int) any { return n }),
 		rapid.Map(rapid.Bool(), func(b bool) any { return b }),
-		rapid.Just[any](nil), rapid.Just[any](manifest.Float(1)), rapid.Just[any](manifest.Float(1e20)))
+		rapid.Just[any](nil), rapid.Just[any](psych.Float(1)), rapid.Just[any](psych.Float(1e20)))
 	var value func(depth int) *rapid.Generator[any]
 	value = func(depth int) *rapid.Generator[any] {
 		if depth == 0 {

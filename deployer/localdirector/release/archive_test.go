@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release/releasetest"
 )
@@ -100,7 +101,7 @@ func TestReleaseSurvivesJSON(t *testing.T) {
 	rel, err := s.AddRelease(t.Context(), handMade{job: strings.Replace(goodJob, "properties: {}", `properties:
   whole: {default: 1.0, description: a fraction that is whole}
   big: {default: 5432}
-  list: {default: [1, 2.50, yes, "yes", 2026-11-22, ~, {a: 0x10}]}
+  list: {default: [1, 2.50, yes, "yes", 2026-11-22, ~, {a: 0x10}, 1e3, 12:30]}
 `, 1)}.write(t), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -117,11 +118,11 @@ func TestReleaseSurvivesJSON(t *testing.T) {
 		t.Errorf("after JSON the release is\n%+v\nwant\n%+v", back, *rel)
 	}
 	job, _ := back.Job("j")
-	want := []any{1, json.Number("2.50"), true, "yes", "2026-11-22", nil, map[string]any{"a": 16}}
+	want := []any{1, psych.Float(2.5), true, "yes", "2026-11-22", nil, map[string]any{"a": 16}, "1e3", 750}
 	if got := job.Properties["list"].Default; !reflect.DeepEqual(got, want) {
 		t.Errorf("list is %#v, want %#v", got, want)
 	}
-	if got := job.Properties["whole"].Default; got != json.Number("1.0") {
+	if got := job.Properties["whole"].Default; got != psych.Float(1) {
 		t.Errorf("1.0 is %#v", got)
 	}
 }

@@ -28,7 +28,15 @@ type CompiledCache struct {
 	verified map[string]os.FileInfo
 }
 
-const newPrefix = ".new-"
+const (
+	newPrefix = ".new-"
+	// What was begun and not ended for so long has nobody who will end it.
+	abandonedAfter = time.Hour
+	// An entry that nobody asks for is removed after unusedAfter. Its file's time
+	// says when it was last asked for, give or take markUseEvery.
+	unusedAfter  = 30 * 24 * time.Hour
+	markUseEvery = 24 * time.Hour
+)
 
 // CompiledPackage is an entry of the cache.
 type CompiledPackage struct {
@@ -46,19 +54,22 @@ func OpenCompiledCache(dir string, log *slog.Logger) (*CompiledCache, error) {
 	return c, c.sweep()
 }
 
-// sweep removes what a director that died in Put left behind. Another
-// director's Put that runs right now is younger.
+// sweep removes what a director that died in Put left behind, and what has not
+// been used for long.
 func (c *CompiledCache) sweep() error {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return fmt.Errorf("sweep folder of compiled packages: %w", err)
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), newPrefix) {
+		keep := unusedAfter
+		if strings.HasPrefix(e.Name(), newPrefix) {
+			keep = abandonedAfter
+		} else if !strings.HasSuffix(e.Name(), ".tgz") {
 			continue
 		}
 		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > time.Hour {
+		if err == nil && time.Since(info.ModTime()) > keep {
 			err = os.Remove(filepath.Join(c.dir, e.Name()))
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -104,6 +115,14 @@ func (c *CompiledCache) check(ctx context.Context, path string) (CompiledPackage
 	info, err := os.Stat(path)
 	if err != nil {
 		return CompiledPackage{}, err
+	}
+	if now := time.Now(); now.Sub(info.ModTime()) > markUseEvery {
+		if err := os.Chtimes(path, now, now); err != nil {
+			return CompiledPackage{}, err
+		}
+		if info, err = os.Stat(path); err != nil {
+			return CompiledPackage{}, err
+		}
 	}
 	found := CompiledPackage{Path: path, Digest: "sha256:" + want, Size: info.Size()}
 	c.mu.Lock()

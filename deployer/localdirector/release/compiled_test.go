@@ -157,6 +157,40 @@ func TestCompiledCacheInterrupted(t *testing.T) {
 	}
 }
 
+func TestCompiledPackagesThatNobodyAsksFor(t *testing.T) {
+	dir := t.TempDir()
+	c := openCache(t, dir)
+	paths := map[string]string{}
+	for i, name := range []string{"used", "unused", "new"} {
+		put, err := c.Put(t.Context(), fmt.Sprintf("%064x", i), strings.NewReader(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths[name] = put.Path
+	}
+	notOurs := filepath.Join(dir, "notes")
+	if err := os.WriteFile(notOurs, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-40 * 24 * time.Hour)
+	for _, path := range []string{paths["used"], paths["unused"], notOurs} {
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if got, ok, err := c.Get(t.Context(), fmt.Sprintf("%064x", 0)); !ok || err != nil || got.Path != paths["used"] {
+			t.Errorf("got %+v, %v, %v", got, ok, err)
+		}
+	}
+	openCache(t, dir)
+	for path, want := range map[string]bool{paths["used"]: true, paths["unused"]: false, paths["new"]: true, notOurs: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: kept is %t, want %t", filepath.Base(path), err == nil, want)
+		}
+	}
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,7 +1,11 @@
 package release
 
 import (
+	"encoding/json"
+
 	"gopkg.in/yaml.v3"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 // jobSpec is a job.MF. What is checked by hand with the director's words is left as a node.
@@ -38,7 +42,7 @@ func readJobSpec(text []byte, j *Job) error {
 
 func (j *Job) readProperties(n *yaml.Node) error {
 	j.Properties = map[string]Property{}
-	tree, err := valueOf(n)
+	tree, err := plain(n)
 	if err != nil {
 		return faultf(CodeJobInvalidPropertySpec, "Job '%s' has invalid properties spec format: %s", j.Name, err)
 	}
@@ -130,7 +134,7 @@ func (j *Job) readConsumes(n *yaml.Node) error {
 }
 
 func (j *Job) links(n *yaml.Node, section string) ([]map[string]any, error) {
-	tree, err := valueOf(n)
+	tree, err := plain(n)
 	if err != nil {
 		return nil, faultf(CodeJobInvalidLinkSpec, "Job '%s' has invalid spec format: %s", j.Name, err)
 	}
@@ -159,4 +163,16 @@ func linkNameAndType(entry map[string]any, section string) (name, kind string, e
 		return "", "", faultf(CodeJobInvalidLinkSpec, "Each %s item in the %s section of the release spec must contain 'name' and 'type'", section, section)
 	}
 	return name, kind, nil
+}
+
+// plain is what a node holds: map[string]any, []any, string, int, psych.Float,
+// bool and nil. JSON must have a word for all of it.
+func plain(n *yaml.Node) (any, error) {
+	tree, err := psych.Decode(n)
+	if err != nil {
+		return nil, err
+	}
+	data := psych.Plain(tree, func(v any) any { return v })
+	_, err = json.Marshal(data)
+	return data, err
 }

@@ -3,10 +3,11 @@ package release
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
-// UnmarshalJSON reads a property back as it was, with whole numbers as int.
+// UnmarshalJSON reads a property back as it was: numbers as int and psych.Float.
 func (p *Property) UnmarshalJSON(text []byte) error {
 	type plain Property
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -14,23 +15,21 @@ func (p *Property) UnmarshalJSON(text []byte) error {
 	if err := d.Decode((*plain)(p)); err != nil {
 		return err
 	}
-	p.Default, p.Example = wholeNumbers(p.Default), wholeNumbers(p.Example)
+	p.Default, p.Example = numbers(p.Default), numbers(p.Example)
 	return nil
 }
 
-func wholeNumbers(v any) any {
+func numbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if i, err := strconv.Atoi(v.String()); err == nil {
-			return i
-		}
+		return psych.Scalar(v.String())
 	case []any:
 		for i := range v {
-			v[i] = wholeNumbers(v[i])
+			v[i] = numbers(v[i])
 		}
 	case map[string]any:
 		for k := range v {
-			v[k] = wholeNumbers(v[k])
+			v[k] = numbers(v[k])
 		}
 	}
 	return v

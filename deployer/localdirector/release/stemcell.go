@@ -93,7 +93,7 @@ func readStemcell(text []byte) (Stemcell, error) {
 	if m.OperatingSystem == "" {
 		m.OperatingSystem = m.Name
 	}
-	tree, err := valueOf(&m.CloudProperties)
+	tree, err := plain(&m.CloudProperties)
 	properties, isHash := tree.(map[string]any)
 	if err != nil || tree != nil && !isHash {
 		return Stemcell{}, faultf(CodeStemcellInvalidArchive, "Property 'cloud_properties' of the stemcell manifest must be a hash")

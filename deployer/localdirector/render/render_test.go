@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/release/releasetest"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/render"
@@ -87,7 +88,7 @@ func fileOf(t *testing.T, job render.RenderedJob, path string) render.File {
 
 func TestTemplates(t *testing.T) {
 	properties := map[string]any{
-		"a": map[string]any{"b": "deep", "n": 7, "no": false, "secret": "undeclared"}, "list": []any{1, "two"}, "f": manifest.Float(1),
+		"a": map[string]any{"b": "deep", "n": 7, "no": false, "secret": "undeclared"}, "list": []any{1, "two"}, "f": psych.Float(1),
 		"hash": map[string]any{"z": 1, "a": map[string]any{"k": nil}}, "top": "undeclared", "text": "ünï \u2028 <&>\n'",
 	}
 	declarations := declared("a.b", "a.n", "a.no", "a.nothing", "list", "f", "hash", "text")

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/manifest"
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 	"github.com/holdfast-osb/holdfast/deployer/localdirector/variables"
 )
 
@@ -35,7 +36,7 @@ func TestInterpolate(t *testing.T) {
 		"whole":             {"((word))", "hello"},
 		"spiff":             {"((!word))", "hello"},
 		"number":            {"((number))", 7},
-		"float":             {"((float))", manifest.Float(1.5)},
+		"float":             {"((float))", psych.Float(1.5)},
 		"hash":              {"((cert))", map[string]any{"certificate": "CERT", "nested": map[string]any{"deep": []any{"x"}}}},
 		"key":               {"((cert.certificate))", "CERT"},
 		"deep key":          {"((cert.nested.deep))", []any{"x"}},

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/holdfast-osb/holdfast/deployer/localdirector/psych"
 )
 
 // yamlLines writes a value in the style of Ruby's YAML library, line by line:
@@ -13,12 +15,12 @@ import (
 func yamlLines(v any) []string {
 	switch v := open(v).(type) {
 	case *hash:
-		if len(v.keys) == 0 {
+		if len(v.Keys) == 0 {
 			return []string{"{}"}
 		}
 		var lines []string
-		for _, k := range v.keys {
-			lines = append(lines, keyLines(k, open(v.values[k]))...)
+		for _, k := range v.Keys {
+			lines = append(lines, keyLines(k, open(v.Values[k]))...)
 		}
 		return lines
 	case []any:
@@ -34,14 +36,14 @@ func yamlLines(v any) []string {
 		return stringLines(v)
 	case nil:
 		return []string{""}
-	case Float:
+	case psych.Float:
 		return []string{yamlFloat(v)}
 	default:
 		return []string{inspectScalar(v)}
 	}
 }
 
-func yamlFloat(f Float) string {
+func yamlFloat(f psych.Float) string {
 	switch s := f.String(); s {
 	case "Infinity":
 		return ".inf"
@@ -59,7 +61,7 @@ func keyLines(key string, v any) []string {
 	lines := yamlLines(v)
 	switch v := v.(type) {
 	case *hash:
-		if len(v.keys) > 0 {
+		if len(v.Keys) > 0 {
 			return append([]string{head}, indented(lines)...)
 		}
 	case []any:
@@ -130,7 +132,7 @@ func stringLines(s string) []string {
 // plainAllowed tells whether a string may stand without quotes: it must read
 // back as the same string.
 func plainAllowed(s string) bool {
-	if _, ok := resolveScalar(s).(string); !ok {
+	if _, ok := psych.Scalar(s).(string); !ok {
 		return false
 	}
 	switch {

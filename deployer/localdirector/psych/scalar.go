@@ -1,4 +1,4 @@
-package manifest
+package psych
 
 import (
 	"math"
@@ -7,9 +7,6 @@ import (
 	"strings"
 )
 
-// What a plain scalar means is what Ruby's YAML library makes of it, since that
-// is what manifests are written for: yes and on are true, 0755 is octal, 1e3 is
-// text. Dates stay text: the director refuses them.
 var (
 	boolPattern  = regexp.MustCompile(`^(?i:yes|true|on|no|false|off)$`)
 	intPattern   = regexp.MustCompile(`^(?:[-+]?0b[01_]+|[-+]?0[0-7_,]+|[-+]?(?:0|[1-9](?:[0-9]|,[0-9]|_[0-9])*)|[-+]?0x[0-9a-fA-F_,]+)$`)
@@ -18,7 +15,10 @@ var (
 	grouping     = strings.NewReplacer("_", "", ",", "")
 )
 
-func resolveScalar(s string) any {
+// Scalar tells what a plain scalar means: a string, an int, a Float, a bool or
+// nil. yes and on are true, 0755 is octal, 12:30 counts in sixties, 1e3 is text.
+// Dates stay text: the director refuses them.
+func Scalar(s string) any {
 	switch s {
 	case "", "~", "null", "Null", "NULL":
 		return nil

@@ -1,4 +1,4 @@
-package manifest
+package psych
 
 import (
 	"encoding/base64"
@@ -16,19 +16,24 @@ const maxNodes = 200_000
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// parseYAML reads the first document of a text.
-func parseYAML(text []byte) (any, error) {
+// Parse reads the first document of a text. A document is *Hash, []any or what
+// Scalar returns. Errors are worded as the library does.
+func Parse(text []byte) (any, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, errors.New(psychMessage(err))
+		return nil, errors.New(message(err))
 	}
-	d := &decoder{active: map[*yaml.Node]bool{}}
-	return d.value(&root)
+	return Decode(&root)
 }
 
-// psychMessage words a syntax fault as Ruby's YAML library does, as far as it
-// is known: our parser tells no column.
-func psychMessage(err error) string {
+// Decode reads a part of a document as Parse does the whole.
+func Decode(n *yaml.Node) (any, error) {
+	return (&decoder{active: map[*yaml.Node]bool{}}).value(n)
+}
+
+// message words a syntax fault as the library does, as far as it is known: our
+// parser tells no column.
+func message(err error) string {
 	parts := yamlLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
 	if parts == nil {
 		return "(<unknown>): " + err.Error()
@@ -85,8 +90,8 @@ func (d *decoder) alias(n *yaml.Node) (any, error) {
 }
 
 func (d *decoder) mapping(n *yaml.Node) (any, error) {
-	out := newHash(len(n.Content) / 2)
-	var merges []*hash
+	out := NewHash(len(n.Content) / 2)
+	var merges []*Hash
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		v, err := d.value(value)
@@ -101,26 +106,30 @@ func (d *decoder) mapping(n *yaml.Node) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.set(keyText(k), v)
+		text, err := keyText(k, key.Line)
+		if err != nil {
+			return nil, err
+		}
+		out.Set(text, v)
 	}
 	for _, m := range merges { // keys written out win over merged ones
-		for _, k := range m.keys {
-			if !out.has(k) {
-				out.set(k, m.values[k])
+		for _, k := range m.Keys {
+			if !out.Has(k) {
+				out.Set(k, m.Values[k])
 			}
 		}
 	}
 	return out, nil
 }
 
-func hashesOf(v any) []*hash {
+func hashesOf(v any) []*Hash {
 	switch v := v.(type) {
-	case *hash:
-		return []*hash{v}
+	case *Hash:
+		return []*Hash{v}
 	case []any:
-		var out []*hash
+		var out []*Hash
 		for _, e := range v {
-			if h, ok := e.(*hash); ok {
+			if h, ok := e.(*Hash); ok {
 				out = append(out, h)
 			}
 		}
@@ -131,14 +140,17 @@ func hashesOf(v any) []*hash {
 
 // keyText is a key as a string: everything that reads our trees, JSON first,
 // has strings for keys.
-func keyText(k any) string {
-	if s, ok := k.(string); ok {
-		return s
+func keyText(k any, line int) (string, error) {
+	switch k := k.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return k, nil
+	case *Hash, []any:
+		return "", fmt.Errorf("(<unknown>): a key must be a plain value at line %d", line)
+	default:
+		return fmt.Sprint(k), nil
 	}
-	if k == nil {
-		return ""
-	}
-	return inspect(k)
 }
 
 func scalar(n *yaml.Node) any {
@@ -154,5 +166,5 @@ func scalar(n *yaml.Node) any {
 	if n.Style&yaml.TaggedStyle != 0 && n.Tag != "!!int" && n.Tag != "!!float" && n.Tag != "!!bool" && n.Tag != "!!null" {
 		return n.Value
 	}
-	return resolveScalar(n.Value)
+	return Scalar(n.Value)
 }
