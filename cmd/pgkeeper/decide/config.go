@@ -47,8 +47,9 @@ type Config struct {
 	// acknowledging set.
 	SyncGrace time.Duration
 	// Stuck is how long a standby may neither stream nor replay, although its
-	// primary answers, before it is cloned anew.
-	Stuck time.Duration
+	// primary answers, before it is cloned anew; after StuckRestart its server is
+	// started again, once.
+	Stuck, StuckRestart time.Duration
 	// StopWithin bounds the clean stop of a switchover or drain; afterwards the server is killed.
 	StopWithin time.Duration
 	// TakeoverWithin bounds a takeover from lease to promotion; afterwards the lease is given back.
@@ -64,7 +65,7 @@ func Defaults(node Node, address string, mode Mode) Config {
 		Node: node, Address: address, Mode: mode,
 		Tick: 250 * time.Millisecond, Renew: time.Second, Hold: 5 * time.Second, Lease: 6 * time.Second,
 		MaxLag: 16 << 20, PeerFresh: 2500 * time.Millisecond, Hung: 10 * time.Second,
-		Heir: 2 * time.Second, SyncGrace: 3 * time.Second, Stuck: time.Minute, StatusPort: 8432,
+		Heir: 2 * time.Second, SyncGrace: 3 * time.Second, Stuck: time.Minute, StuckRestart: 3 * time.Second, StatusPort: 8432,
 		StopWithin: 20 * time.Second, TakeoverWithin: 15 * time.Second,
 	}
 }

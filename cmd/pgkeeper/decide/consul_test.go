@@ -73,7 +73,7 @@ func TestLinksCut(t *testing.T) {
 			want: []string{"renew, alias node-0 []"}},
 		{name: "a standby sees Consul and not the primary", node: "node-1", given: func(s *scene) { s.lose("node-0"); s.server().Streaming = false }, after: 60 * second},
 		{name: "a standby sees the primary and not Consul", node: "node-1", given: func(s *scene) { s.consul = false }, after: 60 * second},
-		{name: "a standby sees nobody", node: "node-1", given: func(s *scene) { cutOff(s); s.server().Streaming = false }, after: 60 * second},
+		{name: "a standby sees nobody", node: "node-1", given: func(s *scene) { s.consul = false; s.lose("node-0", "node-2"); s.server().Streaming = false }, after: 60 * second},
 	})
 }
 

@@ -88,8 +88,6 @@ func TestARunningStandby(t *testing.T) {
 			s.peer("node-2").Writable, s.peer("node-2").Epoch = true, 2
 		}, after: 5 * second},
 		{name: "the upstream has removed log that it needs", node: "node-1", given: func(s *scene) { s.server().LogLost = true }, after: second / 4, want: []string{"StopCleanly"}},
-		{name: "it neither streams nor replays for less than a minute", node: "node-1", given: func(s *scene) { s.server().Streaming = false }, after: 60 * second},
-		{name: "and for longer: only a fresh copy helps", node: "node-1", given: func(s *scene) { s.server().Streaming = false }, after: 61 * second, want: []string{"StopCleanly"}},
 		{name: "nobody leads for as long as a server may run without a renewal: it ends its walreceiver", node: "node-1", given: primaryDied(), after: 5 * second, want: []string{"Detach"}},
 		{name: "asked to detach", node: "node-1", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 4}) }, want: []string{"grant", "Detach"}},
 		{name: "asked to detach for an earlier lease", node: "node-1", given: func(s *scene) { s.ask(decide.Request{Ask: decide.AskDetach, From: "node-2", Epoch: 2}) },
@@ -110,6 +108,29 @@ func stopped(end decide.Position, exact bool) func(*scene) {
 		s.end(decide.KindStopCleanly, decide.OK)
 		s.gone(end, exact)
 	}
+}
+
+// TestAStandbyThatDoesNotStream although its primary answers.
+func TestAStandbyThatDoesNotStream(t *testing.T) {
+	s := as("node-1", decide.Quorum).steady()
+	before := *s.server()
+	down := func(s *scene) { s.server().Streaming = false }
+	up := func(s *scene) {
+		s.end(decide.KindStart, decide.OK)
+		*s.server() = before
+	}
+	play(t, s, []step{
+		{name: "may take its time", given: down, after: 3 * second, want: []string{}},
+		{name: "is started again: it may hold on to a timeline that nobody has", want: []string{"StopCleanly"}},
+		{name: "as a standby", given: stopped(at(1, 1000), true), after: 2 * second, want: []string{"start standby"}},
+		{name: "streams, and is as good as new", given: up, after: second, want: []string{}},
+		{name: "may take its time once more", given: down, after: 3 * second, want: []string{}},
+		{name: "is started again", want: []string{"StopCleanly"}},
+		{name: "as a standby once more", given: stopped(at(1, 1000), true), after: 2 * second, want: []string{"start standby"}},
+		{name: "but not a third time", given: func(s *scene) { up(s); down(s) }, after: 54 * second, want: []string{}},
+		{name: "after a minute only a fresh copy helps", after: 7 * second, want: []string{"StopCleanly"}},
+		{name: "is cloned", given: stopped(at(1, 1000), true), after: second, want: []string{"clone node-0"}},
+	})
 }
 
 // standsBy is a standby of this node that has started.

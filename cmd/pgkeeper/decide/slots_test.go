@@ -49,7 +49,7 @@ func TestStandbySlots(t *testing.T) {
 		{name: "none yet", node: "node-1", given: slotsFor(), want: []string{"create slot node-0"}},
 		{name: "one is missing", node: "node-1", given: slotsFor("node-0"), want: []string{"create slot node-2"}},
 		{name: "one of no member", node: "node-1", given: slotsFor("node-0", "node-2", "node-7"), want: []string{"drop slot node-7"}},
-		{name: "it does not stream", node: "node-1", given: func(s *scene) { slotsFor()(s); s.server().Streaming = false }, after: 5 * second},
+		{name: "it does not stream", node: "node-1", given: func(s *scene) { slotsFor()(s); s.server().Streaming = false }, after: 3 * second},
 	})
 	s := as("node-1", decide.Quorum)
 	advances := 0

@@ -218,15 +218,21 @@ func (t *turn) standBy(source *Peer) {
 }
 
 // stuck notices a standby that neither streams nor replays although its primary
-// answers: nothing but a fresh copy helps it.
+// answers. Started again it looks anew for the timeline to follow: it may hold on to
+// that of a primary which died before any of it arrived. If that does not help,
+// nothing but a fresh copy does.
 func (t *turn) stuck(position Position) {
 	if t.standing.since == 0 || t.standing.position != position {
-		t.standing = progress{position, t.now}
+		t.standing = progress{position, t.now, t.standing.restarted}
 		return
 	}
-	if t.now.Sub(t.standing.since) > t.cfg.Stuck {
+	switch stood := t.now.Sub(t.standing.since); {
+	case stood > t.cfg.Stuck:
 		t.needClone = true
 		t.standing = progress{}
+	case stood > t.cfg.StuckRestart && !t.standing.restarted:
+		t.is(Rejoining, "neither streams nor replays: starts its server again")
+		t.standing.restarted = t.do(StopCleanly{Within: t.cfg.StopWithin})
 	}
 }
 

@@ -110,8 +110,9 @@ type streamed struct {
 
 // progress notes since when a standby has not advanced.
 type progress struct {
-	position Position
-	since    Instant
+	position  Position
+	since     Instant
+	restarted bool
 }
 
 // syncProgress notes what the primary had written when the acknowledging set last came into force.
