@@ -45,8 +45,9 @@ func (a *app) jobCommands() []*cobra.Command {
 	}
 }
 
-// leaderless is how long wait waits for a primary that does not come.
-const leaderless = 20 * time.Second
+// leaderless is how long wait waits for a primary that does not come: longer than
+// any takeover takes that can do without a node which BOSH has yet to bring back.
+const leaderless = 12 * time.Second
 
 // wait polls the keeper until the node does what it is there for. A member whose
 // server is ready and that lacks nothing but a primary is let through in the end

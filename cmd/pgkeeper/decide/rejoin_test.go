@@ -133,6 +133,25 @@ func TestAStandbyThatDoesNotStream(t *testing.T) {
 	})
 }
 
+// TestAStandbyOfANewPrimary does not stream because the one before is gone, and has the
+// same time with the next.
+func TestAStandbyOfANewPrimary(t *testing.T) {
+	s := as("node-1", decide.Quorum).steady()
+	play(t, s, []step{
+		{name: "the primary is gone", given: func(s *scene) { s.server().Streaming = false; released("node-2", false)(s) }, after: 1750 * time.Millisecond, want: []string{}},
+		{name: "another leads", given: func(s *scene) {
+			movedOn(s)
+			s.leader().Released = false
+			s.view().Leader.Index++
+		}, want: []string{"follow node-2"}},
+		{name: "it may take its time", given: func(s *scene) {
+			s.end(decide.KindFollow, decide.OK)
+			s.server().Upstream, s.server().UpstreamEpoch = "node-2", s.leader().Epoch
+		}, after: 3 * second, want: []string{}},
+		{name: "and not more", want: []string{"StopCleanly"}},
+	})
+}
+
 // standsBy is a standby of this node that has started.
 func standsBy(timeline uint32, lsn decide.LSN) func(*scene) {
 	return func(s *scene) {

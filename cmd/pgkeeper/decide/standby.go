@@ -7,6 +7,9 @@ import "slices"
 func (t *turn) follow() {
 	s := &t.in.Local.Server
 	source := t.source()
+	if source == nil {
+		t.standing.since = 0
+	}
 	if t.role == "" {
 		t.is(Waiting, "nobody leads")
 	}
@@ -207,6 +210,7 @@ func (t *turn) standBy(source *Peer) {
 		t.do(StopCleanly{Within: t.cfg.StopWithin})
 	case s.Upstream != source.Node || s.UpstreamEpoch < source.Status.Epoch:
 		t.do(Follow{Node: source.Node, Address: t.addressOf(source.Node), Epoch: source.Status.Epoch})
+		t.standing = progress{}
 	case s.LogLost:
 		t.needClone = true
 	case s.Streaming:
