@@ -34,6 +34,14 @@ func (w *world) newBranch(timeline uint32, parent *branch, fork decide.LSN, syst
 	return b
 }
 
+// descends says whether b is other, or goes on from it.
+func (b *branch) descends(other *branch) bool {
+	for b != nil && b != other {
+		b = b.parent
+	}
+	return b != nil
+}
+
 // contains says whether data that have come to lsn on b have all of other up to x.
 func (b *branch) contains(lsn decide.LSN, other *branch, x decide.LSN) bool {
 	for b != nil {

@@ -18,6 +18,7 @@ type server struct {
 	upEpoch uint64
 	recv    *stream // walreceiver
 	linger  bool    // a walreceiver that was told to end has not yet
+	heard   *branch // the newest timeline that an upstream has told of: it follows that or none until its next start
 
 	syncNames []decide.Node
 	slots     []decide.Node

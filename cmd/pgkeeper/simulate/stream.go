@@ -62,6 +62,11 @@ func (n *node) attach(up *node, gen uint32, epoch uint64, upGen uint32) {
 		n.w.tracef(n, "cannot follow %s: it has left its history", up.name)
 		return
 	}
+	if s.heard != nil && !up.disk.branch.descends(s.heard) {
+		n.w.tracef(n, "asks %s for timeline %d, which is not in its history", up.name, s.heard.timeline)
+		return
+	}
+	s.heard = up.disk.branch
 	st := &stream{
 		primary: up, standby: n, primaryGen: u.gen, standbyGen: s.gen, senderOpen: true, receiverOpen: true,
 		flushed: n.disk.lsn, heardByPrimary: n.w.now, heardByStandby: n.w.now,
