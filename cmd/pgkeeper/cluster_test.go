@@ -42,8 +42,8 @@ func (l *lab) healthy(within time.Duration) *labNode {
 	})
 	l.t.Logf("healthy after %s, primary %s", took.Round(time.Millisecond), primary.name)
 	for _, n := range l.nodes {
-		if report, err := n.status(); err == nil && (report.Age <= 0 || report.Age > 5*time.Second) {
-			l.t.Errorf("%s says that its position was read %s ago", n.name, report.Age)
+		if report, err := n.status(); err != nil || report.Age <= 0 || report.Age > 5*time.Second {
+			l.t.Errorf("%s says that its position was read %s ago (%v)", n.name, report.Age, err)
 		}
 	}
 	return primary

@@ -10,6 +10,7 @@
 //	upload     tasks on releases and stemcells
 //	operation  tasks on deployments; resurrection
 //	manifest, variables, release, render   what a deploy is computed from
+//	psych      YAML as the director's Ruby reads it
 //	agent, vm  the agents, and the VMs they run in
 //	db         what must survive
 //

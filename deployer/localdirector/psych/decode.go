@@ -14,6 +14,10 @@ import (
 // bytes cannot fill the director's memory.
 const maxNodes = 200_000
 
+// maxDepth bounds nesting: what is read must come through JSON again, which has
+// a bound of its own.
+const maxDepth = 200
+
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // Parse reads the first document of a text. A document is *Hash, []any or what
@@ -46,6 +50,7 @@ func message(err error) string {
 
 type decoder struct {
 	nodes  int
+	depth  int
 	active map[*yaml.Node]bool // aliases being expanded
 }
 
@@ -53,6 +58,10 @@ func (d *decoder) value(n *yaml.Node) (any, error) {
 	if d.nodes++; d.nodes > maxNodes {
 		return nil, fmt.Errorf("(<unknown>): document expands to more than %d nodes", maxNodes)
 	}
+	if d.depth++; d.depth > maxDepth {
+		return nil, fmt.Errorf("(<unknown>): document is nested deeper than %d at line %d", maxDepth, n.Line)
+	}
+	defer func() { d.depth-- }()
 	switch n.Kind {
 	case 0:
 		return nil, nil // an empty text
@@ -99,7 +108,11 @@ func (d *decoder) mapping(n *yaml.Node) (any, error) {
 			return nil, err
 		}
 		if key.ShortTag() == "!!merge" {
-			merges = append(merges, hashesOf(v)...)
+			found, err := hashesOf(v, value.Line)
+			if err != nil {
+				return nil, err
+			}
+			merges = append(merges, found...)
 			continue
 		}
 		k, err := d.value(key)
@@ -122,20 +135,21 @@ func (d *decoder) mapping(n *yaml.Node) (any, error) {
 	return out, nil
 }
 
-func hashesOf(v any) []*Hash {
-	switch v := v.(type) {
-	case *Hash:
-		return []*Hash{v}
-	case []any:
-		var out []*Hash
-		for _, e := range v {
-			if h, ok := e.(*Hash); ok {
-				out = append(out, h)
-			}
-		}
-		return out
+// hashesOf returns what `<<` refers to: a hash, or a list of them.
+func hashesOf(v any, line int) ([]*Hash, error) {
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
 	}
-	return nil
+	hashes := make([]*Hash, len(list))
+	for i, e := range list {
+		h, ok := e.(*Hash)
+		if !ok {
+			return nil, fmt.Errorf("(<unknown>): only a hash can be merged at line %d", line)
+		}
+		hashes[i] = h
+	}
+	return hashes, nil
 }
 
 // keyText is a key as a string: everything that reads our trees, JSON first,

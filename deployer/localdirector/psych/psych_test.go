@@ -80,10 +80,13 @@ func TestWhatIsRefused(t *testing.T) {
 		bomb += pair[:1] + ": &" + pair[:1] + " [" + strings.TrimSuffix(strings.Repeat("*"+pair[1:]+", ", 10), ", ") + "]\n"
 	}
 	for text, want := range map[string]string{
-		"a: &a [*a]":    "contains itself",
-		bomb:            "expands to more than 200000 nodes",
-		"? {a: b}\n: c": "a key must be a plain value at line 1",
-		"a: [":          "(<unknown>): ",
+		"a: &a [*a]":            "contains itself",
+		bomb:                    "expands to more than 200000 nodes",
+		"? {a: b}\n: c":         "a key must be a plain value at line 1",
+		"a: {<<: 5}":            "only a hash can be merged at line 1",
+		"a:\n  <<: [{b: 1}, x]": "only a hash can be merged at line 2",
+		"a: " + strings.Repeat("[", 300) + strings.Repeat("]", 300): "nested deeper than 200",
+		"a: [": "(<unknown>): ",
 	} {
 		if _, err := psych.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: got %v, want %q", text, err, want)
